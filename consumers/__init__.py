@@ -1,0 +1,1 @@
+"""Events to state to models to outputs: one module a role, and the pure parts they call."""

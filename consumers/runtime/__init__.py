@@ -1,0 +1,1 @@
+"""The streaming core: micro-batches in, one transaction out, state that survives."""

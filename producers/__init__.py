@@ -1,0 +1,1 @@
+"""Events in: the demo shop, replay of files, the catalogue loader."""

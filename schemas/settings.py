@@ -1,0 +1,160 @@
+"""Settings: read once, frozen, secrets masked.
+
+Every field can be set by an environment variable: `PORTRAIT_` + group + `__` + name, as in `PORTRAIT_KAFKA__BOOTSTRAP_SERVERS`.
+`portrait settings` prints them with their defaults.
+"""
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from schemas.errors import ConfigError
+from schemas.messages import EventType, Language, Purpose
+
+
+class Group(BaseModel):
+    """Base of each group of settings."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class KafkaSettings(Group):
+    """Where the brokers are and how to log in."""
+
+    bootstrap_servers: str | None = Field(None, description="host:port,… ; unset: the broker that `portrait up` started")
+    security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
+    sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER", "GSSAPI"] | None = None
+    sasl_username: str | None = None
+    sasl_password: SecretStr | None = None
+    ssl_ca_location: Path | None = None
+    ssl_certificate_location: Path | None = None
+    ssl_key_location: Path | None = None
+    ssl_key_password: SecretStr | None = None
+    partitions: int = Field(4, ge=1, description="partitions of every topic Portrait creates")
+    replication_factor: int = Field(1, ge=1, description="replicas of every topic Portrait creates; 3 in production")
+
+    def client_config(self) -> dict[str, str]:
+        """What every Kafka client is given to connect, as librdkafka spells it.
+
+        Raises:
+            ConfigError: no address is known.
+        """
+        if not self.bootstrap_servers:
+            raise ConfigError("no Kafka address: start one with `portrait up`, or set PORTRAIT_KAFKA__BOOTSTRAP_SERVERS")
+        optional = {
+            "sasl.mechanism": self.sasl_mechanism,
+            "sasl.username": self.sasl_username,
+            "sasl.password": self.sasl_password and self.sasl_password.get_secret_value(),
+            "ssl.ca.location": self.ssl_ca_location,
+            "ssl.certificate.location": self.ssl_certificate_location,
+            "ssl.key.location": self.ssl_key_location,
+            "ssl.key.password": self.ssl_key_password and self.ssl_key_password.get_secret_value(),
+        }
+        return {
+            "bootstrap.servers": self.bootstrap_servers,
+            "security.protocol": self.security_protocol,
+            **{name: str(value) for name, value in optional.items() if value is not None},
+        }
+
+
+class TritonSettings(Group):
+    """Where the Triton Inference Server is."""
+
+    grpc_address: str | None = Field(None, description="host:port; unset: the server that `portrait up` started")
+    tls: bool = False
+    ca_location: Path | None = None
+    encoder_timeout_s: float = Field(5.0, gt=0, description="deadline of one call of text_encoder or user_encoder")
+    llm_timeout_s: float = Field(120.0, gt=0, description="deadline of one profile text")
+    max_batch: int = Field(256, ge=1, description="users or texts in one call")
+
+
+class ModelSettings(Group):
+    """Which weights the models of the local Triton load: a Hugging Face id or a local folder."""
+
+    text_encoder: str = Field("builtin:all-MiniLM-L6-v2", description="`builtin:` names come with the Python packages")
+    profile_llm: str = Field("builtin:SmolLM2-135M-Instruct", description="any chat model transformers can load")
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    llm_threads: int = Field(1, ge=1, description="CPU threads of profile_llm; the encoders must never wait for it")
+    llm_max_batch: int = Field(16, ge=1, description="texts generated together")
+
+
+class FoldSettings(Group):
+    """How events become state. Changing these changes states: wipe and refold, or accept the mixture."""
+
+    history_length: int = Field(50, ge=1, le=1000, description="newest events kept whole")
+    max_items: int = Field(256, ge=1, le=10_000, description="items counted per user; the longest unused are forgotten")
+    max_future_s: float = Field(86_400.0, ge=0, description="an event this far ahead of its Kafka timestamp is refused")
+    min_event_time_ms: int = Field(631_152_000_000, description="older events are refused (default 1990-01-01)")
+    default_consent: frozenset[Purpose] = Field(
+        frozenset({"recommendations"}), description="purposes assumed when a user has said nothing; profiles are opt-in"
+    )
+    type_weights: dict[EventType, float] = Field(
+        {
+            "view": 1.0, "click": 1.0, "play": 1.5, "search": 0.0, "like": 3.0, "favorite": 4.0, "share": 3.0,
+            "comment": 2.0, "follow": 4.0, "rating": 0.0, "add_to_cart": 3.0, "purchase": 5.0, "return": -5.0,
+            "skip": -1.0, "dislike": -4.0, "not_interested": -6.0,
+        },
+        description="what one event says about its item; a rating says (stars - 3) * 2",
+    )  # fmt: skip
+
+
+class ProfilerSettings(Group):
+    """Lists and requests for profiles."""
+
+    top_k: int = Field(10, ge=1, le=200)
+    half_life_h: float = Field(24.0 * 14, gt=0, description="an interest halves in this time")
+    default_language: Language = "en"
+    max_batch: int = Field(2000, ge=1, description="messages in one micro-batch")
+    max_wait_ms: int = Field(5, ge=0, description="how long a micro-batch waits to fill once it has a message")
+    min_events: int = Field(3, ge=1, description="events before the first profile, unless tags are declared")
+    refresh_events: int = Field(20, ge=1, description="new events after which a profile is asked for again")
+    request_timeout_s: float = Field(300.0, gt=0, description="a request not answered by then may be repeated")
+
+
+class NarratorSettings(Group):
+    """Writing profiles."""
+
+    max_in_flight: int = Field(32, ge=1, description="texts asked of Triton at once")
+    max_tokens: int = Field(96, ge=8)
+    queue_limit: int = Field(10_000, ge=1, description="users waiting for a text; beyond it reading pauses")
+
+
+class RuntimeSettings(Group):
+    """The streaming core."""
+
+    folder: Path = Field(Path(".portrait"), description="state, logs and local stack live here")
+    replica: str = Field("0", pattern=r"^[A-Za-z0-9_.-]{1,64}$", description="stable name of this worker among its group's")
+    http_port: int = Field(0, ge=0, le=65535, description="/metrics, /healthz, /readyz; 0: any free port")
+    http_host: str = "127.0.0.1"
+    transaction_timeout_ms: int = Field(10_000, ge=1000)
+    restore_timeout_s: float = Field(300.0, gt=0)
+
+
+class Settings(BaseSettings):
+    """All settings of Portrait."""
+
+    model_config = SettingsConfigDict(env_prefix="PORTRAIT_", env_nested_delimiter="__", frozen=True, extra="forbid")
+
+    kafka: KafkaSettings = KafkaSettings()
+    triton: TritonSettings = TritonSettings()
+    models: ModelSettings = ModelSettings()
+    fold: FoldSettings = FoldSettings()
+    profiler: ProfilerSettings = ProfilerSettings()
+    narrator: NarratorSettings = NarratorSettings()
+    runtime: RuntimeSettings = RuntimeSettings()
+
+
+def load_settings() -> Settings:
+    """Read the settings from the environment.
+
+    Raises:
+        ConfigError: a variable is unknown or its value is wrong; the message names it.
+    """
+    try:
+        return Settings()
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = "PORTRAIT_" + "__".join(str(part).upper() for part in first["loc"])
+        raise ConfigError(f"setting {name}: {first['msg']}; see `portrait settings`") from error

@@ -1,0 +1,64 @@
+"""The tensors of every Triton model, as data. A contract test holds each config.pbtxt against these."""
+
+from dataclasses import dataclass
+
+EMBEDDING_DIM = 384
+"""Dimension d of item, profile, tag and user vectors, set by the text encoder (all-MiniLM-L6-v2: 384)."""
+
+DEMOGRAPHICS_DIM = 4
+"""DEMOGRAPHICS holds: age / 100 (0 unknown), then one-hot male, female, other."""
+
+
+@dataclass(frozen=True)
+class Tensor:
+    """One tensor: its Triton name, datatype and shape without the batch dimension; -1 is variable."""
+
+    name: str
+    datatype: str
+    shape: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class ModelContract:
+    """A model's name and tensors. `batched` says that Triton adds a leading batch dimension."""
+
+    name: str
+    inputs: tuple[Tensor, ...]
+    outputs: tuple[Tensor, ...]
+    batched: bool = True
+
+
+TEXT_ENCODER = ModelContract(
+    "text_encoder",
+    inputs=(Tensor("TEXT", "BYTES", (1,)),),
+    outputs=(Tensor("EMBEDDING", "FP32", (EMBEDDING_DIM,)),),
+)
+
+# L is the longest history of the batch; shorter ones are padded at the end with type id 0.
+USER_ENCODER = ModelContract(
+    "user_encoder",
+    inputs=(
+        Tensor("HISTORY_VECTORS", "FP32", (-1, EMBEDDING_DIM)),  # item vectors, oldest first
+        Tensor("HISTORY_TYPES", "INT32", (-1,)),  # 1 + index in EVENT_TYPES
+        Tensor("HISTORY_AGES", "FP32", (-1,)),  # hours between the event and the user's newest one
+        Tensor("HISTORY_VALUES", "FP32", (-1,)),  # rating, seconds or quantity; NaN where there is none
+        Tensor("TAG_VECTOR", "FP32", (EMBEDDING_DIM,)),  # declared tags and free text; zeros where there are none
+        Tensor("PROFILE_VECTOR", "FP32", (EMBEDDING_DIM,)),  # profile text; zeros where there is none
+        Tensor("DEMOGRAPHICS", "FP32", (DEMOGRAPHICS_DIM,)),
+    ),
+    outputs=(Tensor("USER_VECTOR", "FP32", (EMBEDDING_DIM,)),),  # unit length; zeros where nothing is known
+)
+
+# The tensors of Triton's vLLM backend: no batch dimension, decoupled responses, batching inside the model.
+PROFILE_LLM = ModelContract(
+    "profile_llm",
+    inputs=(
+        Tensor("text_input", "BYTES", (1,)),
+        Tensor("stream", "BOOL", (1,)),
+        Tensor("sampling_parameters", "BYTES", (1,)),  # JSON: max_tokens, temperature, top_p, stop, seed
+    ),
+    outputs=(Tensor("text_output", "BYTES", (-1,)),),
+    batched=False,
+)
+
+MODELS = (TEXT_ENCODER, USER_ENCODER, PROFILE_LLM)
