@@ -1,0 +1,193 @@
+"""The fold: a user's state from their messages. Pure: no clock, no I/O, no randomness, no look at the catalogue.
+
+A micro-batch folds many messages into one state, so `Fold` changes the state it is given; the caller owns the copy. State
+depends on the input alone, and within the bounds below not on the order of arrival:
+
+- A repeated event_id is a no-op while the first is among the user's `history_length` newest events.
+- History is the newest events by (event time, id); counts are integer sums.
+- `items` keeps the `max_items` items used last; an item forgotten and used again starts from zero.
+"""
+
+from bisect import bisect_left, insort
+
+import numpy as np
+from pydantic import BaseModel
+
+from consumers.feedback import event_weight
+from consumers.statements import statement_topics
+from schemas.messages import (
+    BehaviorEvent,
+    ConsentControl,
+    EditControl,
+    EraseControl,
+    MuteControl,
+    Purpose,
+    UserAttributes,
+    UserProfile,
+)
+from schemas.settings import FoldSettings
+from schemas.state import Attributes, HistoryEvent, ItemCount, ProfileRef, UserState
+from schemas.topics import USER_ATTRIBUTES, USER_PROFILES
+
+MAX_EVENT_TEXT = 280
+"""Characters of a query or comment that the state keeps."""
+
+
+def consents(state: UserState, purpose: Purpose, rules: FoldSettings) -> bool:
+    """Whether the user allows this purpose: their last word on it, or the default."""
+    return state.consent.get(purpose, purpose in rules.default_consent)
+
+
+def fold(state: UserState, topic: str, message: BaseModel | None, rules: FoldSettings) -> bool:
+    """Fold one message into `state`, in place; says whether the state changed, and raises its version if so.
+
+    `message` None is a tombstone of `topic`. An erasure resets the state to a new user's, with version 0.
+    """
+    if isinstance(message, EraseControl):
+        _erase(state)
+        return True
+    changed = _apply(state, topic, message, rules)
+    state.version += changed
+    return changed
+
+
+def is_empty(state: UserState) -> bool:
+    """Whether nothing is known: such a state is stored as a tombstone."""
+    return state.version == 0
+
+
+def _apply(state: UserState, topic: str, message: BaseModel | None, rules: FoldSettings) -> bool:
+    match message:
+        case BehaviorEvent():
+            return _fold_event(state, message, rules)
+        case UserAttributes():
+            return _fold_attributes(state, message)
+        case UserProfile():
+            return _fold_profile(state, message, rules)
+        case ConsentControl():
+            return _fold_consent(state, message)
+        case MuteControl():
+            return _fold_mute(state, message)
+        case EditControl():
+            return _fold_edit(state, message)
+        case None if topic == USER_ATTRIBUTES.name and state.attributes is not None:
+            state.attributes = None
+            return True
+        case None if topic == USER_PROFILES.name and state.profile is not None:
+            state.profile = None
+            return True
+    return False
+
+
+def _erase(state: UserState) -> None:
+    empty = UserState()
+    for name in UserState.__struct_fields__:
+        setattr(state, name, getattr(empty, name))
+
+
+def _fold_event(state: UserState, event: BehaviorEvent, rules: FoldSettings) -> bool:
+    entry = HistoryEvent(
+        event.event_time_ms,
+        event.event_id,
+        event.item_id,
+        event.type,
+        event.value,
+        event.text[:MAX_EVENT_TEXT] if event.text else None,
+    )
+    if not _insert(state.events, entry, rules.history_length):
+        return False
+    _count(state.type_counts, event.type)
+    _count(state.surface_counts, event.surface)
+    _count(state.domain_counts, event.domain)
+    if event.item_id is not None:
+        _count_item(state.items, event, rules)
+    return True
+
+
+def _insert(history: list[HistoryEvent], entry: HistoryEvent, limit: int) -> bool:
+    """Put the event in its place by time; False when it is there already."""
+    if any(seen.event_id == entry.event_id for seen in history):
+        return False
+    if not history or history[-1] < entry:
+        history.append(entry)
+    else:
+        insort(history, entry)
+    if len(history) > limit:
+        del history[0]
+    return True
+
+
+def _count(counts: dict[str, int], name: str | None) -> None:
+    if name is not None:
+        counts[name] = counts.get(name, 0) + 1
+
+
+def _count_item(items: dict[str, ItemCount], event: BehaviorEvent, rules: FoldSettings) -> None:
+    assert event.item_id is not None
+    weight_milli = round(1000 * event_weight(event.type, event.value, rules.type_weights))
+    count = items.get(event.item_id)
+    if count is not None:
+        count.weight_milli += weight_milli
+        count.last_event_time_ms = max(count.last_event_time_ms, event.event_time_ms)
+        return
+    items[event.item_id] = ItemCount(weight_milli, event.event_time_ms)
+    if len(items) > rules.max_items:
+        del items[min(items, key=lambda item_id: (items[item_id].last_event_time_ms, item_id))]
+
+
+def _fold_attributes(state: UserState, message: UserAttributes) -> bool:
+    known = state.attributes
+    if known is not None and message.updated_at_ms < known.updated_at_ms:
+        return False
+    fields = message.model_dump(exclude={"user_id"})
+    state.attributes = Attributes(**fields)
+    return state.attributes != known
+
+
+def _fold_consent(state: UserState, message: ConsentControl) -> bool:
+    if state.consent.get(message.purpose) == message.granted:
+        return False
+    state.consent[message.purpose] = message.granted
+    if message.purpose == "profile" and not message.granted:
+        state.profile = None
+    return True
+
+
+def _fold_mute(state: UserState, message: MuteControl) -> bool:
+    muted = state.muted_tags if message.target == "tag" else state.muted_items
+    place = bisect_left(muted, message.value)
+    there = place < len(muted) and muted[place] == message.value
+    if there == message.muted:
+        return False
+    if message.muted:
+        muted.insert(place, message.value)
+    else:
+        del muted[place]
+    return True
+
+
+def _fold_edit(state: UserState, message: EditControl) -> bool:
+    if state.edits.get(message.topic, "unset") == message.stance:
+        return False
+    if message.stance == "unset":
+        del state.edits[message.topic]
+    else:
+        state.edits[message.topic] = message.stance
+    return True
+
+
+def _fold_profile(state: UserState, message: UserProfile, rules: FoldSettings) -> bool:
+    """Remember a profile, unless it is older than the one known, from before an erasure, or not consented to."""
+    if not consents(state, "profile", rules) or message.state_version > state.version:
+        return False
+    if state.profile is not None and message.state_version <= state.profile.state_version:
+        return False
+    state.profile = ProfileRef(
+        state_version=message.state_version,
+        language=message.language,
+        topics=statement_topics(message.statements),
+        text_vector=np.asarray(message.text_vector, dtype="<f2").tobytes(),
+        events_seen=state.event_count,
+        generated_at_ms=message.generated_at_ms,
+    )
+    return True
