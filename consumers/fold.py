@@ -187,7 +187,7 @@ def _fold_profile(state: UserState, message: UserProfile, rules: FoldSettings) -
         language=message.language,
         topics=statement_topics(message.statements),
         text_vector=np.asarray(message.text_vector, dtype="<f2").tobytes(),
-        events_seen=state.event_count,
+        events_seen=message.event_count,
         generated_at_ms=message.generated_at_ms,
     )
     return True

@@ -172,6 +172,7 @@ class ProfileRequest(Message):
     reason: Literal["first", "changed", "edited", "grown"]
     priority: int = Field(ge=0, le=9, description="0 is most urgent: fresh users and edits")
     state_version: int
+    event_count: int = Field(ge=0, description="events in the state the statements rest on")
     statements: list[Statement] = Field(min_length=1)
     requested_at_ms: TimeMs
     cause: Cause
@@ -192,6 +193,7 @@ class UserProfile(Message):
     request_id: Identifier
     language: Language
     state_version: int
+    event_count: int = Field(ge=0, description="as in the request")
     statements: list[Statement]
     summary: list[Sentence]
     text_vector: list[float] = Field(description="embedding of the summary, of unit length")
