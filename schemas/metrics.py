@@ -23,7 +23,9 @@ FOLDED = Counter("portrait_events_folded", "Inputs that changed a state", ["kind
 DUPLICATES = Counter("portrait_duplicate_events", "Events seen before and ignored")
 LISTS = Counter("portrait_lists", "Lists published")
 LIST_SECONDS = Histogram("portrait_list_stage_seconds", "user_encoder and top-k of one micro-batch", buckets=FAST_S)
-LISTS_WITHOUT_VECTOR = Counter("portrait_lists_without_vector", "Lists of users nothing is known of: popular and fresh items only")
+LISTS_WITHOUT_VECTOR = Counter(
+    "portrait_lists_without_vector", "Lists of users nothing is known of: popular and fresh items only"
+)
 PROFILE_REQUESTS = Counter("portrait_profile_requests", "Profiles asked for", ["reason"])
 CATALOG_ITEMS = Gauge("portrait_catalog_items", "Items with a vector in this worker's catalogue")
 ERASURES = Counter("portrait_erasures", "Users erased")

@@ -22,6 +22,9 @@ from schemas.settings import FoldSettings
 
 Headers = Sequence[tuple[str, bytes | None]]
 
+DEAD_LETTER_PREFIX = "portrait-"
+"""Our headers on a dead letter start with this: reason, detail, source-topic, source-partition, source-offset, …"""
+
 _PARSERS: Mapping[str, Callable[[bytes], BaseModel]] = {
     topics.BEHAVIOR_EVENTS.name: BehaviorEvent.model_validate_json,
     topics.USER_ATTRIBUTES.name: UserAttributes.model_validate_json,
@@ -32,9 +35,9 @@ _PARSERS: Mapping[str, Callable[[bytes], BaseModel]] = {
     topics.USER_PROFILES.name: UserProfile.model_validate_json,
     topics.RECOMMENDATIONS.name: Recommendations.model_validate_json,
 }
-_NULL_HAS_MEANING = {
-    topic.name for topic in topics.TOPICS if "compact" in topic.cleanup_policy
-} | {topics.PROFILE_REQUESTS.name}
+_NULL_HAS_MEANING = {topic.name for topic in topics.TOPICS if "compact" in topic.cleanup_policy} | {
+    topics.PROFILE_REQUESTS.name
+}
 _TIME_FIELD = {
     topics.BEHAVIOR_EVENTS.name: "event_time_ms",
     topics.USER_ATTRIBUTES.name: "updated_at_ms",
@@ -103,3 +106,19 @@ def _check_time(name: str, time_ms: int, timestamp_ms: int, limits: FoldSettings
         raise BadMessage("absurd_time", f"{name} {time_ms} is before {limits.min_event_time_ms}; is it in seconds?")
     if time_ms > timestamp_ms + limits.max_future_s * 1000:
         raise BadMessage("absurd_time", f"{name} {time_ms} is more than {limits.max_future_s:.0f} s ahead of its record")
+
+
+def dead_letter_headers(
+    error: BadMessage, topic: str, partition: int, offset: int, timestamp_ms: int, original: Headers | None
+) -> list[tuple[str, bytes | None]]:
+    """The headers of a dead letter: why and from where, then the record's own. Its key and value stay as they came."""
+    ours = {
+        "reason": error.reason,
+        "detail": error.detail,
+        "source-topic": topic,
+        "source-partition": partition,
+        "source-offset": offset,
+        "source-timestamp-ms": timestamp_ms,
+    }
+    named = [(DEAD_LETTER_PREFIX + name, str(value).encode(errors="replace")) for name, value in ours.items()]
+    return [*named, *(original or [])]

@@ -1,0 +1,113 @@
+"""How the runtime's Kafka clients are configured; the reasons stand beside the values."""
+
+from typing import NamedTuple, cast
+
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer
+from confluent_kafka.admin import AdminClient
+
+from schemas.settings import KafkaSettings
+from schemas.topics import MAX_MESSAGE_BYTES
+
+ClientConfig = dict[str, str | int | bool | float]
+
+
+def _common(kafka: KafkaSettings, client_id: str) -> ClientConfig:
+    return {
+        **kafka.client_config(),
+        "client.id": client_id,
+        "reconnect.backoff.max.ms": 2000,
+        "log.connection.close": False,
+        "allow.auto.create.topics": False,
+    }
+
+
+def input_consumer(kafka: KafkaSettings, group: str, replica: str) -> Consumer:
+    """The consumer of a role's inputs: a member of its group, by the new protocol (KIP-848)."""
+    config = _common(kafka, f"{group}-{replica}")
+    config |= {
+        "group.id": group,
+        "group.protocol": "consumer",
+        "group.remote.assignor": "range",  # equal partition numbers of all inputs land on one worker
+        "isolation.level": "read_committed",
+        "enable.auto.commit": False,  # offsets are committed with the outputs
+        "auto.offset.reset": "earliest",
+        "enable.partition.eof": True,  # tells where a log ends although transaction markers are invisible
+        "fetch.wait.max.ms": 5,  # a committed record becomes visible by its marker, which wakes no waiting fetch
+        "fetch.queue.backoff.ms": 5,
+        "queued.max.messages.kbytes": 32_768,
+        "max.poll.interval.ms": 300_000,
+    }
+    return Consumer(config)
+
+
+def table_consumer(kafka: KafkaSettings, client_id: str) -> Consumer:
+    """A reader of whole partitions, assigned by hand, outside every group: for tables and restores."""
+    config = _common(kafka, client_id)
+    config |= {
+        "group.id": f"{client_id}-unused",  # librdkafka wants one; nothing is ever committed to it
+        "isolation.level": "read_committed",
+        "enable.auto.commit": False,
+        "auto.offset.reset": "error",
+        "enable.partition.eof": True,
+        "fetch.wait.max.ms": 5,
+        "fetch.queue.backoff.ms": 5,
+    }
+    return Consumer(config)
+
+
+def transactional_producer(kafka: KafkaSettings, group: str, replica: str, timeout_ms: int) -> Producer:
+    """The producer of a worker. Its transactional id is stable, so that a restart fences what was left behind."""
+    config = _common(kafka, f"{group}-{replica}")
+    config |= {
+        "transactional.id": f"portrait-{group}-{replica}",
+        "transaction.timeout.ms": timeout_ms,
+        "retry.backoff.ms": 10,  # with the default of 100 each commit costs about 100 ms
+        "partitioner": "murmur2_random",  # the Java clients' default; librdkafka's own differs
+        "linger.ms": 5,  # fills batches; flush() does not wait for it
+        "compression.type": "lz4",
+        "message.max.bytes": 2 * MAX_MESSAGE_BYTES,  # dead letters hold the largest message and its reason
+        "queue.buffering.max.messages": 500_000,
+    }
+    return Producer(config)
+
+
+def admin(kafka: KafkaSettings, client_id: str) -> AdminClient:
+    """An admin client, for offsets."""
+    return AdminClient(_common(kafka, client_id))
+
+
+def error_of(exception: KafkaException) -> KafkaError:
+    """The KafkaError inside a KafkaException."""
+    error = exception.args[0]
+    assert isinstance(error, KafkaError)
+    return error
+
+
+class RawRecord(NamedTuple):
+    """A record as it came, with the types that a message without an error really has."""
+
+    topic: str
+    partition: int
+    offset: int
+    timestamp_ms: int
+    key: bytes | None
+    value: bytes | None
+    headers: list[tuple[str, bytes | None]]
+
+
+def raw_record(message: Message) -> RawRecord:
+    """The record inside a consumed message that has no error."""
+    return RawRecord(
+        cast(str, message.topic()),
+        cast(int, message.partition()),
+        cast(int, message.offset()),
+        message.timestamp()[1],
+        message.key(),
+        message.value(),
+        cast(list[tuple[str, bytes | None]], message.headers() or []),
+    )
+
+
+def end_of_partition(message: Message) -> tuple[str, int, int]:
+    """Topic, partition and offset of an end-of-partition event."""
+    return cast(str, message.topic()), cast(int, message.partition()), cast(int, message.offset())

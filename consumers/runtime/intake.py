@@ -1,0 +1,104 @@
+"""Step 1: poll a micro-batch and decode it; what cannot be decoded is set aside as dead letters."""
+
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from confluent_kafka import Consumer, KafkaError, Message
+
+from consumers.runtime.clients import RawRecord, end_of_partition, raw_record
+from consumers.runtime.processor import Record, TopicPartition
+from schemas.errors import BadMessage, TaskMigrated
+from schemas.settings import FoldSettings
+from schemas.wire import dead_letter_headers, decode
+
+IDLE_S = 0.1
+"""Longest wait for a first message."""
+
+
+@dataclass(frozen=True)
+class DeadLetter:
+    """A refused record as it came, with the headers that say why."""
+
+    source: TopicPartition
+    key: bytes | None
+    value: bytes | None
+    headers: list[tuple[str, bytes | None]]
+    reason: str
+
+
+@dataclass
+class Intake:
+    """What was read and is not committed yet. `positions` is the next offset to read of each input partition."""
+
+    records: list[Record] = field(default_factory=list)
+    dead_letters: list[DeadLetter] = field(default_factory=list)
+    positions: dict[TopicPartition, int] = field(default_factory=dict)
+
+    def __bool__(self) -> bool:
+        return bool(self.positions)
+
+    def drop(self, gone: frozenset[TopicPartition]) -> None:
+        """Forget what was read of these partitions; their next owner reads it again."""
+        self.records = [record for record in self.records if (record.topic, record.partition) not in gone]
+        self.dead_letters = [letter for letter in self.dead_letters if letter.source not in gone]
+        self.positions = {part: offset for part, offset in self.positions.items() if part not in gone}
+
+
+class Poller:
+    """Reads the inputs. `ends` holds the offset at which each partition was last seen to end."""
+
+    def __init__(self, consumer: Consumer, limits: FoldSettings, max_batch: int, max_wait_s: float) -> None:
+        self._consumer = consumer
+        self._limits = limits
+        self._max_batch = max_batch
+        self._max_wait_s = max_wait_s
+        self.ends: dict[TopicPartition, int] = {}
+
+    def poll(self, intake: Intake, wait_s: float = IDLE_S) -> None:
+        """Add up to a micro-batch to `intake`: waits for a first message, then a moment for more."""
+        first = self._consumer.consume(1, wait_s)
+        self._take(first, intake)
+        if first:
+            self._take(self._consumer.consume(self._max_batch - 1, self._max_wait_s), intake)
+            intake.records.sort(key=lambda record: record.timestamp_ms)
+
+    def keep_alive(self, intake: Intake) -> None:
+        """Poll while everything is paused, so that the group keeps us."""
+        self._take(self._consumer.consume(self._max_batch, 0.05), intake)
+
+    def _take(self, messages: Iterable[Message], intake: Intake) -> None:
+        for message in messages:
+            error = message.error()
+            if error is None:
+                self._decode(raw_record(message), intake)
+            elif error.code() == KafkaError._PARTITION_EOF:
+                topic, partition, offset = end_of_partition(message)
+                self.ends[TopicPartition(topic, partition)] = offset
+            elif error.fatal() or not (error.retriable() or error.code() in _PASSING):
+                raise TaskMigrated(f"the input consumer failed ({error.name()}): {error.str()}")
+            else:
+                time.sleep(0.05)
+
+    def _decode(self, raw: RawRecord, intake: Intake) -> None:
+        topic, partition, offset, timestamp_ms, raw_key, value, headers = raw
+        intake.positions[TopicPartition(topic, partition)] = offset + 1
+        try:
+            key, message = decode(topic, raw_key, value, headers, timestamp_ms, self._limits)
+        except BadMessage as refusal:
+            why = dead_letter_headers(refusal, topic, partition, offset, timestamp_ms, headers)
+            source = TopicPartition(topic, partition)
+            intake.dead_letters.append(DeadLetter(source, raw_key, value, why, refusal.reason))
+        else:
+            intake.records.append(Record(topic, partition, offset, timestamp_ms, key, message))
+
+
+_PASSING = {
+    KafkaError._TRANSPORT,
+    KafkaError._ALL_BROKERS_DOWN,
+    KafkaError._RESOLVE,
+    KafkaError._TIMED_OUT,
+    KafkaError._MAX_POLL_EXCEEDED,
+    KafkaError.UNKNOWN_TOPIC_OR_PART,
+    KafkaError.LEADER_NOT_AVAILABLE,
+}

@@ -1,0 +1,89 @@
+"""A partition's local store: the only owner of RocksDB.
+
+Only committed data is ever in it. One WriteBatch holds the states, the changelog offset and the input offsets, so the store
+is always the image of one commit. The log is not synced to disk per write: a killed process loses nothing, and what a killed
+machine loses the changelog's tail brings back.
+"""
+
+import json
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from rocksdict import DBCompressionType, Options, Rdict, WriteBatch
+
+from schemas.errors import ConfigError
+
+_STATE = b"s"
+_POSITION = b"m:position"
+
+
+@dataclass(frozen=True)
+class Position:
+    """Which commit a store is the image of: the next changelog offset to read, and the next input offsets by topic."""
+
+    changelog_offset: int = 0
+    input_offsets: Mapping[str, int] = field(default_factory=dict)
+
+
+class Store:
+    """States of one partition by key, as bytes."""
+
+    def __init__(self, folder: Path, partition: int) -> None:
+        self.partition = partition
+        self._path = folder / str(partition)
+        self._open()
+
+    def _open(self) -> None:
+        self._path.mkdir(parents=True, exist_ok=True)
+        options = Options(raw_mode=True)
+        options.create_if_missing(True)
+        options.set_compression_type(DBCompressionType.lz4())
+        options.set_write_buffer_size(32 * 1024 * 1024)
+        options.set_keep_log_file_num(2)
+        try:
+            self._db = Rdict(str(self._path), options)
+        except Exception as error:  # rocksdict raises bare Exception
+            raise ConfigError(
+                f"cannot open the store {self._path}: {error}; is another worker running with the same PORTRAIT_RUNTIME__REPLICA?"
+            ) from error
+
+    def load(self, keys: Sequence[str]) -> dict[str, bytes]:
+        """The states of these keys; keys without one are absent."""
+        found = self._db.get([_STATE + key.encode() for key in keys]) if keys else []
+        return {key: value for key, value in zip(keys, found, strict=True) if value is not None}
+
+    def position(self) -> Position:
+        """Which commit this store is the image of."""
+        raw = self._db.get(_POSITION)
+        return Position() if raw is None else Position(**json.loads(raw))
+
+    def write(self, states: Mapping[str, bytes | None], position: Position) -> None:
+        """Apply one commit, or one slice of a restore, at once."""
+        batch = WriteBatch(raw_mode=True)
+        for key, value in states.items():
+            if value is None:
+                batch.delete(_STATE + key.encode())
+            else:
+                batch.put(_STATE + key.encode(), value)
+        stored = {"changelog_offset": position.changelog_offset, "input_offsets": dict(position.input_offsets)}
+        batch.put(_POSITION, json.dumps(stored).encode())
+        self._db.write(batch)
+
+    def scan(self) -> Iterator[tuple[str, bytes]]:
+        """All states, in key order."""
+        for key, value in self._db.items(from_key=_STATE):
+            if not key.startswith(_STATE):
+                break
+            yield key[len(_STATE) :].decode(), value
+
+    def wipe(self) -> None:
+        """Forget everything, position included."""
+        self._db.close()
+        shutil.rmtree(self._path)
+        self._open()
+
+    def close(self) -> None:
+        """Release the files."""
+        self._db.close()

@@ -1,0 +1,110 @@
+"""Transactions: the only place that begins, commits or aborts one.
+
+    with transaction:                       # begin
+        transaction.produce(…)              # any number
+        transaction.finish(offsets, group)  # flush, check every delivery, add the offsets, commit
+
+Leaving the block before `finish` has returned aborts. Failures come out as the error tree's types: Retryable (aborted, the same
+batch may be tried again) or TaskMigrated (fenced, fatal, or outcome unknown: drop everything, rejoin, and let the committed
+offsets tell what happened).
+"""
+
+import logging
+import time
+from collections.abc import Callable, Sequence
+from types import TracebackType
+from typing import Any, Self
+
+from confluent_kafka import KafkaError, KafkaException, Message, Producer
+from confluent_kafka import TopicPartition as KafkaTopicPartition
+
+from consumers.runtime.clients import error_of
+from schemas.errors import Retryable, TaskMigrated
+
+log = logging.getLogger("portrait.transaction")
+
+CALL_TIMEOUT_S = 10.0
+RETRY_BUDGET_S = 60.0
+
+
+class Transaction:
+    """A worker's transactional producer. `delivered` holds the offset after the last changelog record, by partition."""
+
+    def __init__(self, producer: Producer, changelog: str | None) -> None:
+        self._producer = producer
+        self._changelog = changelog
+        self._delivery_error: KafkaError | None = None
+        self._finished = True
+        self.delivered: dict[int, int] = {}
+        self._call(lambda: producer.init_transactions(CALL_TIMEOUT_S))
+
+    def __enter__(self) -> Self:
+        self._delivery_error = None
+        self._finished = False
+        self.delivered = {}
+        self._call(self._producer.begin_transaction)
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if not self._finished:
+            self._abort()
+
+    def produce(self, topic: str, **record: Any) -> None:
+        """Add a record; waits when the local buffer is full."""
+        while True:
+            try:
+                self._producer.produce(topic, on_delivery=self._on_delivery, **record)
+                return
+            except BufferError:
+                self._producer.poll(0.1)
+            except KafkaException as error:
+                raise self._meaning(error_of(error), "produce") from error
+
+    def finish(self, offsets: Sequence[KafkaTopicPartition], group_metadata: object) -> None:
+        """Flush, check every delivery report, commit the input offsets with the records."""
+        deadline = time.monotonic() + RETRY_BUDGET_S
+        while self._producer.flush(1.0) and time.monotonic() < deadline:
+            pass
+        if self._delivery_error is not None:
+            raise self._meaning(self._delivery_error, "delivery")
+        if len(self._producer):
+            raise TaskMigrated(f"{len(self._producer)} records were not delivered within {RETRY_BUDGET_S:.0f} s")
+        self._call(lambda: self._producer.send_offsets_to_transaction(list(offsets), group_metadata, CALL_TIMEOUT_S))
+        self._call(lambda: self._producer.commit_transaction(CALL_TIMEOUT_S))
+        self._finished = True
+
+    def _on_delivery(self, error: KafkaError | None, message: Message) -> None:
+        if error is not None:
+            self._delivery_error = self._delivery_error or error
+        elif message.topic() == self._changelog:
+            partition, offset = message.partition(), message.offset()
+            assert partition is not None and offset is not None
+            self.delivered[partition] = max(offset + 1, self.delivered.get(partition, 0))
+
+    def _abort(self) -> None:
+        self._finished = True
+        try:
+            self._producer.purge()
+            self._call(lambda: self._producer.abort_transaction(CALL_TIMEOUT_S))
+        except TaskMigrated:
+            # The next begin raises it again, and the worker rejoins; here it would hide the first error.
+            log.warning("the transaction could not be aborted; the broker will time it out")
+
+    def _call(self, operation: Callable[[], None]) -> None:
+        """Run a transactional call; retriable failures are tried again with the same arguments, as KIP-447 asks."""
+        deadline = time.monotonic() + RETRY_BUDGET_S
+        while True:
+            try:
+                return operation()
+            except KafkaException as exception:
+                error = error_of(exception)
+                if not error.retriable() or time.monotonic() > deadline:
+                    raise self._meaning(error, "transaction") from exception
+                time.sleep(0.02)
+
+    def _meaning(self, error: KafkaError, call: str) -> Retryable | TaskMigrated:
+        if error.txn_requires_abort() and not error.fatal():
+            return Retryable(f"{call} failed and the transaction is aborted: {error.str()}")
+        if error.code() in (KafkaError._PURGE_QUEUE, KafkaError._MSG_TIMED_OUT) and not error.fatal():
+            return Retryable(f"{call} timed out: {error.str()}")
+        return TaskMigrated(f"{call} failed for good ({error.name()}): {error.str()}")

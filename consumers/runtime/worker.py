@@ -1,0 +1,265 @@
+"""The worker: one process of one role. Polls, processes, commits; survives what can be survived.
+
+Retryable keeps the batch and tries it again after a pause, polling all the while; TaskMigrated drops everything and joins
+again; ConfigError ends the process.
+"""
+
+import logging
+import random
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from confluent_kafka import KafkaException
+from confluent_kafka import TopicPartition as KafkaTopicPartition
+
+from consumers.runtime import clients
+from consumers.runtime.assignment import Assignment
+from consumers.runtime.changelog import PROGRESS_KEY, encode_progress
+from consumers.runtime.health import Health
+from consumers.runtime.intake import Intake, Poller
+from consumers.runtime.processor import Batch, Outputs, Processor, TopicPartition
+from consumers.runtime.restore import Restorer
+from consumers.runtime.store import Position
+from consumers.runtime.tables import Tables
+from consumers.runtime.transaction import Transaction
+from schemas import metrics
+from schemas.errors import ConfigError, Retryable, TaskMigrated
+from schemas.messages import encode, version_headers
+from schemas.settings import Settings
+from schemas.topics import DEAD_LETTERS, TOPICS
+
+log = logging.getLogger("portrait.worker")
+
+BACKOFF_S = (0.2, 5.0)
+START_BUDGET_S = 30.0
+TABLES_BUDGET_S = 120.0
+
+
+class Worker:
+    """Runs a Processor until stopped."""
+
+    def __init__(self, processor: Processor, settings: Settings) -> None:
+        self._processor = processor
+        self._settings = settings
+        self._stop = threading.Event()
+        self._health = Health(settings.runtime)
+        self._intake = Intake()
+        self._positions: dict[TopicPartition, int] = {}
+        self._committed: dict[TopicPartition, int] = {}
+        self._failures = 0
+        self._retry_at = 0.0
+        self._lag_at = 0.0
+
+    def stop(self) -> None:
+        """Ask the worker to finish its batch and leave; safe from a signal handler."""
+        self._stop.set()
+
+    def run(self) -> None:
+        """Work until stopped.
+
+        Raises:
+            ConfigError: something is missing or wrong that a person must mend.
+        """
+        self._health.start()
+        try:
+            self._startup()
+            while not self._stop.is_set():
+                try:
+                    self._join()
+                    self._main_loop()
+                except (TaskMigrated, KafkaException) as error:
+                    log.warning("%s; dropping all partitions and joining again", error)
+                    metrics.ABORTS.labels(cause="migrated").inc()
+                    self._stop.wait(1.0)
+                finally:
+                    self._leave()
+        finally:
+            self._health.stop()
+
+    def _startup(self) -> None:
+        kafka = self._settings.kafka
+        admin = clients.admin(kafka, f"{self._processor.name}-admin")
+        try:
+            known = admin.list_topics(timeout=START_BUDGET_S).topics
+        except KafkaException as error:
+            reason = clients.error_of(error).str()
+            raise ConfigError(
+                f"cannot reach Kafka at {kafka.bootstrap_servers} ({reason}): start it with `portrait up`, "
+                "or set PORTRAIT_KAFKA__BOOTSTRAP_SERVERS"
+            ) from error
+        missing = sorted(topic.name for topic in TOPICS if topic.name not in known)
+        if missing:
+            raise ConfigError(f"Kafka has no topics {', '.join(missing)}: create them with `portrait topics`")
+        self._processor.startup()
+        self._tables = Tables(
+            clients.table_consumer(kafka, f"{self._processor.name}-tables-{self._settings.runtime.replica}"),
+            self._processor.tables,
+            self._settings.fold,
+            self._processor.on_table_record,
+        )
+        self._tables.read_to_end(TABLES_BUDGET_S)
+
+    def _join(self) -> None:
+        settings, name = self._settings, self._processor.name
+        replica = settings.runtime.replica
+        changelog = self._processor.changelog
+        producer = clients.transactional_producer(settings.kafka, name, replica, settings.runtime.transaction_timeout_ms)
+        self._transaction = Transaction(producer, None if changelog is None else changelog.name)
+        self._consumer = clients.input_consumer(settings.kafka, name, replica)
+        self._restorer = None
+        if changelog is not None:
+            self._restorer = Restorer(
+                clients.table_consumer(settings.kafka, f"{name}-restore-{replica}"),
+                clients.admin(settings.kafka, f"{name}-admin-{replica}"),
+                changelog.name,
+                settings.runtime.restore_timeout_s,
+            )
+        self._poller = Poller(self._consumer, settings.fold, settings.profiler.max_batch, settings.profiler.max_wait_ms / 1000)
+        folder = Path(settings.runtime.folder) / "state" / f"{name}-{replica}"
+        self._assignment = Assignment(self._consumer, self._processor.inputs, folder, self._restorer, self._drop)
+
+    def _leave(self) -> None:
+        self._health.ready(False)
+        assignment: Assignment | None = getattr(self, "_assignment", None)
+        if assignment is None:
+            return
+        self._consumer.close()
+        assignment.close()
+        if self._restorer is not None:
+            self._restorer.close()
+        read = frozenset(self._positions) | frozenset(self._intake.positions)
+        self._drop(read, frozenset(part.partition for part in read))
+        del self._assignment
+
+    def _drop(self, revoked: frozenset[TopicPartition], tasks: frozenset[int]) -> None:
+        """Partitions are no longer ours, some of them with their whole task: forget all uncommitted work on them."""
+        self._intake.drop(revoked)
+        for part in revoked:
+            self._positions.pop(part, None)
+            self._committed.pop(part, None)
+        self._processor.on_revoked(tasks)
+
+    def _main_loop(self) -> None:
+        while not self._stop.is_set():
+            self._health.beat()
+            self._tables.poll()
+            try:
+                self._assignment.restore_step()
+                self._health.ready(self._assignment.ready)
+                self._micro_batch()
+            except Retryable as error:
+                self._back_off(error)
+            self._report_lag()
+
+    def _micro_batch(self) -> None:
+        """One turn, in the order that makes it exactly once. A failure in 2 to 7 leaves the batch in `_intake`; a death
+        between 7 and 8 is healed by restore, since the changelog holds absolute values."""
+        # 1. poll a micro-batch and decode it; a batch that is waiting to be tried again comes first
+        if time.monotonic() < self._retry_at:
+            return self._poller.keep_alive(self._intake)
+        if not self._intake:
+            self._poller.poll(self._intake)
+        intake = self._intake
+        # 2. fold into an overlay and call the models; no transaction is open yet
+        started = time.perf_counter()
+        outputs = self._processor.process(Batch(intake.records, self._load))
+        offsets = self._offsets_to_commit(intake, outputs)
+        if offsets or outputs.records or outputs.states:
+            committing = time.perf_counter()
+            with self._transaction as transaction:  # 3. begin
+                # 4. changelog, outputs and dead letters
+                touched = self._produce(transaction, intake, outputs, offsets)
+                # 5. flush, every delivery a success; 6. add the input offsets; 7. commit
+                kafka_offsets = [KafkaTopicPartition(*part, offset) for part, offset in offsets.items()]
+                transaction.finish(kafka_offsets, self._consumer.consumer_group_metadata())
+            # 8. one write per store: states, changelog offset, input offsets
+            self._store(outputs, touched)
+            metrics.COMMIT_SECONDS.observe(time.perf_counter() - committing)
+        # 9. nothing of this batch is left to do
+        self._positions.update(intake.positions)
+        self._committed.update(offsets)
+        self._intake = Intake()
+        self._processor.on_committed()
+        self._assignment.hold(outputs.pause)
+        self._failures = 0
+        if intake:
+            self._count(intake, time.perf_counter() - started)
+
+    def _load(self, partition: int, keys: Sequence[str]) -> Mapping[str, bytes]:
+        store = self._assignment.tasks[partition].store
+        return store.load(keys) if store is not None else {}
+
+    def _offsets_to_commit(self, intake: Intake, outputs: Outputs) -> dict[TopicPartition, int]:
+        reached = {**self._positions, **intake.positions}
+        wanted = {part: outputs.hold.get(part, offset) for part, offset in reached.items()}
+        return {part: offset for part, offset in wanted.items() if self._committed.get(part) != offset}
+
+    def _produce(
+        self, transaction: Transaction, intake: Intake, outputs: Outputs, offsets: dict[TopicPartition, int]
+    ) -> dict[int, dict[str, int]]:
+        """Step 4. Gives the input offsets of every partition that this commit touches."""
+        headers = version_headers()
+        touched: dict[int, dict[str, int]] = {}
+        for part, offset in offsets.items():
+            known = self._assignment.tasks[part.partition].input_offsets
+            touched.setdefault(part.partition, dict(known))[part.topic] = offset
+        for partition in {number for number, _ in outputs.states} - touched.keys():
+            touched[partition] = dict(self._assignment.tasks[partition].input_offsets)
+        changelog = self._processor.changelog
+        if changelog is not None:
+            for (partition, key), state in outputs.states.items():
+                transaction.produce(changelog.name, partition=partition, key=key.encode(), value=state)
+            for partition, input_offsets in touched.items():
+                progress = encode_progress(input_offsets)
+                transaction.produce(changelog.name, partition=partition, key=PROGRESS_KEY, value=progress)
+        for topic, key, message in outputs.records:
+            value = None if message is None else encode(message)
+            transaction.produce(topic.name, key=key.encode(), value=value, headers=headers)
+        for letter in intake.dead_letters:
+            transaction.produce(DEAD_LETTERS.name, key=letter.key, value=letter.value, headers=letter.headers)
+        return touched
+
+    def _store(self, outputs: Outputs, touched: dict[int, dict[str, int]]) -> None:
+        """Step 8."""
+        states: dict[int, dict[str, bytes | None]] = {partition: {} for partition in touched}
+        for (partition, key), state in outputs.states.items():
+            states[partition][key] = state
+        for partition, input_offsets in touched.items():
+            changelog_offset = self._transaction.delivered.get(partition, 0)
+            self._assignment.record_commit(partition, Position(changelog_offset, input_offsets), states[partition])
+
+    def _back_off(self, error: Retryable) -> None:
+        """Keep the batch, stop reading, try again after a pause that grows and jitters."""
+        low, high = BACKOFF_S
+        pause_s = min(high, low * 2**self._failures) * random.uniform(0.5, 1.0)
+        self._failures += 1
+        self._retry_at = time.monotonic() + pause_s
+        self._assignment.hold(True)
+        metrics.RETRIES.labels(cause=type(error).__name__).inc()
+        log.warning("%s; trying again in %.1f s", error, pause_s)
+
+    def _count(self, intake: Intake, seconds: float) -> None:
+        metrics.BATCH_MESSAGES.observe(len(intake.records) + len(intake.dead_letters))
+        for record in intake.records:
+            metrics.MESSAGES.labels(topic=record.topic).inc()
+        for letter in intake.dead_letters:
+            metrics.DEAD_LETTERS.labels(reason=letter.reason).inc()
+        log.debug("micro-batch of %d messages in %.1f ms", len(intake.records), seconds * 1000)
+
+    def _report_lag(self) -> None:
+        now = time.monotonic()
+        if now < self._lag_at:
+            return
+        self._lag_at = now + 1.0
+        lag = {topic.name: 0 for topic in self._processor.inputs}
+        for task in self._assignment.tasks.values():
+            for topic in task.topics:
+                part = TopicPartition(topic, task.partition)
+                _, high = self._consumer.get_watermark_offsets(KafkaTopicPartition(*part), cached=True)
+                start = task.input_offsets.get(topic, 0)
+                read = max(self._positions.get(part, start), self._poller.ends.get(part, 0))
+                lag[topic] += max(0, high - read)
+        for topic, messages in lag.items():
+            metrics.LAG.labels(topic=topic).set(messages)
