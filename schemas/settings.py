@@ -1,7 +1,7 @@
 """Settings: read once, frozen, secrets masked.
 
-Every field can be set by an environment variable: `PORTRAIT_` + group + `__` + name, as in `PORTRAIT_KAFKA__BOOTSTRAP_SERVERS`.
-`portrait settings` prints them with their defaults.
+Every field can be set by an environment variable: `PORTRAIT_` + group + `__` + name, as in
+`PORTRAIT_KAFKA__BOOTSTRAP_SERVERS`. `portrait settings` prints them with their defaults.
 """
 
 from pathlib import Path

@@ -10,6 +10,7 @@ import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import cast
 
 from rocksdict import DBCompressionType, Options, Rdict, WriteBatch
 
@@ -46,12 +47,15 @@ class Store:
             self._db = Rdict(str(self._path), options)
         except Exception as error:  # rocksdict raises bare Exception
             raise ConfigError(
-                f"cannot open the store {self._path}: {error}; is another worker running with the same PORTRAIT_RUNTIME__REPLICA?"
+                f"cannot open the store {self._path}: {error}; is another worker running with the same "
+                "PORTRAIT_RUNTIME__REPLICA?"
             ) from error
 
     def load(self, keys: Sequence[str]) -> dict[str, bytes]:
         """The states of these keys; keys without one are absent."""
-        found = self._db.get([_STATE + key.encode() for key in keys]) if keys else []
+        if not keys:
+            return {}
+        found = cast(list[bytes | None], self._db.get([_STATE + key.encode() for key in keys]))
         return {key: value for key, value in zip(keys, found, strict=True) if value is not None}
 
     def position(self) -> Position:
@@ -73,7 +77,8 @@ class Store:
 
     def scan(self) -> Iterator[tuple[str, bytes]]:
         """All states, in key order."""
-        for key, value in self._db.items(from_key=_STATE):
+        items = cast(Iterator[tuple[bytes, bytes]], self._db.items(from_key=_STATE))
+        for key, value in items:
             if not key.startswith(_STATE):
                 break
             yield key[len(_STATE) :].decode(), value

@@ -4,9 +4,9 @@
         transaction.produce(…)              # any number
         transaction.finish(offsets, group)  # flush, check every delivery, add the offsets, commit
 
-Leaving the block before `finish` has returned aborts. Failures come out as the error tree's types: Retryable (aborted, the same
-batch may be tried again) or TaskMigrated (fenced, fatal, or outcome unknown: drop everything, rejoin, and let the committed
-offsets tell what happened).
+Leaving the block before `finish` has returned aborts. Failures come out as the error tree's types: Retryable (aborted, the
+same batch may be tried again) or TaskMigrated (fenced, fatal, or outcome unknown: drop everything, rejoin, and let the
+committed offsets tell what happened).
 """
 
 import logging
