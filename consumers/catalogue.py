@@ -1,0 +1,237 @@
+"""The catalogue as every profiler holds it: items joined with their vectors, in arrays that are searched as they stand."""
+
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from consumers.popularity import Popularity
+from schemas.errors import BadMessage
+from schemas.messages import Item, ItemVector
+from schemas.tensors import EMBEDDING_DIM
+
+Floats = npt.NDArray[np.float32]
+Rows = npt.NDArray[np.int64]
+Times = npt.NDArray[np.int64]
+
+FIRST_CAPACITY = 1024
+ALWAYS_MS = np.iinfo(np.int64).max
+
+_FACTS = np.dtype(
+    [
+        ("published_at_ms", np.int64),
+        ("available_from_ms", np.int64),
+        ("available_until_ms", np.int64),
+        ("tie_break", np.uint64),
+        ("tag_count", np.int64),
+    ]
+)
+
+
+class Catalogue:
+    """Items that can be recommended, one row each: an item has a row while both its metadata and its vector are known.
+
+    Rows are contiguous, 0 to `len(self) - 1`. They hold until the next put or remove: a removed item's row goes to the last one.
+    """
+
+    def __init__(self, dim: int = EMBEDDING_DIM) -> None:
+        self.dim = dim
+        self.item_ids: list[str] = []
+        """Item id by row."""
+        self.popularity = Popularity(FIRST_CAPACITY)
+        self._items: dict[str, Item] = {}
+        self._vectors_without_item: dict[str, Floats] = {}
+        self._rows: dict[str, int] = {}
+        # The last row of the buffer is never used and stays zero, so that row -1 (unknown) reads as a zero vector.
+        self._matrix: Floats = np.zeros((FIRST_CAPACITY, dim), np.float32)
+        self._facts = np.zeros(FIRST_CAPACITY, _FACTS)
+        self._tag_rows: dict[str, set[int]] = {}
+        self._tag_arrays: dict[str, Rows] = {}
+        self._arrivals: dict[str, None] = {}
+
+    def __len__(self) -> int:
+        return len(self.item_ids)
+
+    @property
+    def items(self) -> Mapping[str, Item]:
+        """Every item known, those without a vector included."""
+        return self._items
+
+    @property
+    def matrix(self) -> Floats:
+        """Vectors of unit length by row, float32 [n, dim]; a view, valid until the next put or remove."""
+        return self._matrix[: len(self)]
+
+    @property
+    def published_at_ms(self) -> Times:
+        """Publication times by row; 0 where unknown."""
+        return self._column("published_at_ms")
+
+    @property
+    def tie_break(self) -> npt.NDArray[np.uint64]:
+        """A number by row that depends on the item id alone: orders items of equal score alike in every worker."""
+        column: npt.NDArray[np.uint64] = self._facts["tie_break"][: len(self)]
+        return column
+
+    @property
+    def tag_counts(self) -> Times:
+        """Number of distinct tags by row."""
+        return self._column("tag_count")
+
+    def available(self, now_ms: int) -> npt.NDArray[np.bool_]:
+        """By row, whether the item may be shown at `now_ms`: from `available_from_ms` on and before `available_until_ms`."""
+        return (self._column("available_from_ms") <= now_ms) & (now_ms < self._column("available_until_ms"))
+
+    def rows(self, item_ids: Iterable[str | None]) -> Rows:
+        """Rows of these items, int64 in their order; -1 where the item is not recommendable."""
+        row_of = self._rows.get
+        return np.array([row_of(item_id, -1) for item_id in item_ids], dtype=np.int64)  # type: ignore[arg-type]
+
+    def rows_with_tag(self, tag: str) -> Rows:
+        """Rows of the items that carry this tag, whatever its letter case; int64, ascending."""
+        name = tag.casefold()
+        found = self._tag_arrays.get(name)
+        if found is None:
+            found = np.array(sorted(self._tag_rows.get(name, ())), dtype=np.int64)
+            if name in self._tag_rows:
+                self._tag_arrays[name] = found
+        return found
+
+    def vectors(self, rows: Rows) -> Floats:
+        """Vectors of these rows, float32 [*rows.shape, dim]; zeros for row -1."""
+        return np.take(self._matrix, rows, axis=0, mode="wrap")
+
+    def observe(self, item_ids: Sequence[str | None], weights: Sequence[float], time_ms: int | Sequence[int]) -> None:
+        """Count interest in items towards their popularity; weights below zero and items without a row are ignored."""
+        self.popularity.observe(self.rows(item_ids), np.asarray(weights, np.float64), np.asarray(time_ms, np.float64))
+
+    def drain_arrivals(self) -> list[str]:
+        """Ids of the items that became recommendable since the last call, in order of arrival."""
+        arrivals = list(self._arrivals)
+        self._arrivals.clear()
+        return arrivals
+
+    def put_item(self, item: Item) -> None:
+        """Add an item or replace its metadata."""
+        row = self._rows.get(item.item_id)
+        if row is not None:
+            self._untag(row)
+        self._items[item.item_id] = item
+        if row is not None:
+            self._describe(row, item)
+        elif item.item_id in self._vectors_without_item:
+            self._add_row(item, self._vectors_without_item.pop(item.item_id))
+
+    def put_vector(self, message: ItemVector) -> None:
+        """Add or replace an item's vector, scaled to unit length.
+
+        Raises:
+            BadMessage: the vector's dimension is not the catalogue's, or it has no direction.
+        """
+        vector = self._unit_vector(message)
+        row = self._rows.get(message.item_id)
+        item = self._items.get(message.item_id)
+        if row is not None:
+            self._matrix[row] = vector
+        elif item is not None:
+            self._add_row(item, vector)
+        else:
+            self._vectors_without_item[message.item_id] = vector
+
+    def remove_item(self, item_id: str) -> None:
+        """Forget an item's metadata; its vector waits for the item to come back, or for its own removal."""
+        row = self._rows.get(item_id)
+        if row is not None:
+            vector = self._matrix[row].copy()
+            self._remove_row(row)
+            self._vectors_without_item[item_id] = vector
+        self._items.pop(item_id, None)
+
+    def remove_vector(self, item_id: str) -> None:
+        """Forget an item's vector: the item is known, but not recommended."""
+        row = self._rows.get(item_id)
+        if row is not None:
+            self._remove_row(row)
+        self._vectors_without_item.pop(item_id, None)
+
+    def _column(self, name: str) -> Times:
+        column: Times = self._facts[name][: len(self)]
+        return column
+
+    def _unit_vector(self, message: ItemVector) -> Floats:
+        vector = np.asarray(message.vector, np.float64)
+        if vector.shape != (self.dim,):
+            detail = (
+                f"vector of {message.item_id!r} has {vector.size} dimensions, not {self.dim}: another text_encoder wrote it"
+            )
+            raise BadMessage("wrong_dimension", f"{detail}; encode the catalogue again")
+        largest = np.abs(vector).max()
+        if not (np.isfinite(largest) and largest > 0):
+            raise BadMessage("no_direction", f"vector of {message.item_id!r} is zero or not finite; encode the item again")
+        scaled = vector / largest  # first, so that the norm of very large or small numbers stays finite
+        unit: Floats = (scaled / np.linalg.norm(scaled)).astype(np.float32)
+        return unit
+
+    def _add_row(self, item: Item, vector: Floats) -> None:
+        row = len(self.item_ids)
+        if row + 1 >= len(self._matrix):
+            self._grow()
+        self.item_ids.append(item.item_id)
+        self._rows[item.item_id] = row
+        self._matrix[row] = vector
+        self._facts["tie_break"][row] = _tie_break(item.item_id)
+        self._describe(row, item)
+        self._arrivals[item.item_id] = None
+
+    def _grow(self) -> None:
+        capacity = 2 * len(self._matrix)
+        matrix = np.zeros((capacity, self.dim), np.float32)
+        matrix[: len(self)] = self.matrix
+        facts = np.zeros(capacity, _FACTS)
+        facts[: len(self)] = self._facts[: len(self)]
+        self._matrix, self._facts = matrix, facts
+        self.popularity.grow(capacity)
+
+    def _describe(self, row: int, item: Item) -> None:
+        tags = _tag_names(item)
+        self._facts["published_at_ms"][row] = item.published_at_ms
+        self._facts["available_from_ms"][row] = item.available_from_ms or 0
+        self._facts["available_until_ms"][row] = ALWAYS_MS if item.available_until_ms is None else item.available_until_ms
+        self._facts["tag_count"][row] = len(tags)
+        for tag in tags:
+            self._tag_rows.setdefault(tag, set()).add(row)
+            self._tag_arrays.pop(tag, None)
+
+    def _untag(self, row: int) -> None:
+        for tag in _tag_names(self._items[self.item_ids[row]]):
+            self._tag_arrays.pop(tag, None)
+            rows = self._tag_rows[tag]
+            rows.discard(row)
+            if not rows:
+                del self._tag_rows[tag]
+
+    def _remove_row(self, row: int) -> None:
+        last = len(self) - 1
+        item_id, moved_id = self.item_ids[row], self.item_ids[last]
+        self._untag(row)
+        if row != last:
+            self._untag(last)
+            self._matrix[row] = self._matrix[last]
+            self._facts[row] = self._facts[last]
+            self.item_ids[row] = moved_id
+            self._rows[moved_id] = row
+            self._describe(row, self._items[moved_id])
+        self._matrix[last] = 0.0
+        self.popularity.move(last, row)
+        self.item_ids.pop()
+        del self._rows[item_id]
+        self._arrivals.pop(item_id, None)
+
+
+def _tag_names(item: Item) -> dict[str, None]:
+    return dict.fromkeys(tag.casefold() for tag in item.tags)
+
+
+def _tie_break(item_id: str) -> int:
+    return int.from_bytes(hashlib.blake2b(item_id.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "little")

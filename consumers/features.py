@@ -1,0 +1,123 @@
+"""From states to the input tensors of user_encoder, a batch of users at a time."""
+
+from collections.abc import Sequence
+from itertools import chain
+
+import numpy as np
+import numpy.typing as npt
+
+from consumers.catalogue import Catalogue, Rows
+from consumers.policy import refused_rows
+from consumers.tag_vectors import TagVectors
+from schemas.messages import EVENT_TYPES
+from schemas.state import HistoryEvent, UserState
+from schemas.tensors import DEMOGRAPHICS_DIM
+
+MS_PER_H = 3_600_000.0
+MAX_TEXT = 1000
+"""Characters of a free text that count; the encoder reads no further."""
+MAX_VALUE = 1e9
+"""Values beyond it are cut, so that a hostile one cannot become infinite in float32."""
+
+_TYPE_IDS = {name: 1 + index for index, name in enumerate(EVENT_TYPES)}
+_GENDERS = ("male", "female", "other")
+
+
+def user_features(
+    states: Sequence[UserState], catalogue: Catalogue, tag_vectors: TagVectors
+) -> dict[str, npt.NDArray[np.generic]]:
+    """The tensors of `schemas.tensors.USER_ENCODER` for these users, in their order.
+
+    Events on items that the catalogue does not hold or the user refused, and searches, have type 0 and a zero vector, like
+    padding.
+
+    Raises:
+        Retryable: text_encoder cannot be reached.
+    """
+    return {
+        **_history(states, catalogue),
+        "TAG_VECTOR": _declared_vectors(states, tag_vectors, catalogue.dim),
+        "PROFILE_VECTOR": profile_vectors(states, catalogue.dim),
+        "DEMOGRAPHICS": _demographics(states),
+    }
+
+
+def profile_vectors(states: Sequence[UserState], dim: int) -> npt.NDArray[np.float32]:
+    """Vectors of the users' profile texts, float32 [users, dim]; zeros for no profile, or one by an encoder of another dim."""
+    vectors = np.zeros((len(states), dim), np.float32)
+    for vector, state in zip(vectors, states, strict=True):
+        if state.profile is not None and len(state.profile.text_vector) == 2 * dim:
+            vector[:] = np.frombuffer(state.profile.text_vector, "<f2")
+    return vectors
+
+
+def declared_texts(state: UserState) -> list[str]:
+    """What the user says they like: declared tags and free text and tags edited to interested, less those they took back."""
+    declared: list[str] = list(state.attributes.tags) if state.attributes is not None else []
+    declared += [topic for topic, stance in sorted(state.edits.items()) if stance == "interested"]
+    refused = {tag.casefold() for tag in state.muted_tags}
+    refused |= {topic.casefold() for topic, stance in state.edits.items() if stance == "not_interested"}
+    texts = dict.fromkeys(tag for tag in declared if tag.casefold() not in refused)
+    if state.attributes is not None and state.attributes.free_text:
+        texts[state.attributes.free_text[:MAX_TEXT]] = None
+    return list(texts)
+
+
+def _history(states: Sequence[UserState], catalogue: Catalogue) -> dict[str, npt.NDArray[np.generic]]:
+    lengths = np.array([len(state.events) for state in states], dtype=np.int64)
+    longest = max(1, int(lengths.max(initial=0)))
+    filled = np.arange(longest) < lengths[:, None]
+    events: list[HistoryEvent] = list(chain.from_iterable(state.events for state in states))
+    event_rows = catalogue.rows([event.item_id for event in events])
+    _drop_refused(event_rows, states, lengths, catalogue)
+    type_ids = np.array([_TYPE_IDS.get(event.type, 0) for event in events], dtype=np.int32)
+    times_ms = np.array([event.event_time_ms for event in events], dtype=np.int64)
+    newest_ms = np.array([state.events[-1].event_time_ms if state.events else 0 for state in states], dtype=np.int64)
+
+    rows = np.full(filled.shape, -1, np.int64)
+    types = np.zeros(filled.shape, np.int32)
+    ages_h = np.zeros(filled.shape, np.float32)
+    values = np.full(filled.shape, np.nan, np.float32)
+    rows[filled] = event_rows
+    types[filled] = np.where(event_rows >= 0, type_ids, 0)
+    ages_h[filled] = (np.repeat(newest_ms, lengths) - times_ms) / MS_PER_H
+    event_values = np.array([event.value for event in events], dtype=np.float64)  # None becomes NaN
+    values[filled] = np.clip(event_values, -MAX_VALUE, MAX_VALUE)
+    return {
+        "HISTORY_VECTORS": catalogue.vectors(rows),
+        "HISTORY_TYPES": types,
+        "HISTORY_AGES": ages_h,
+        "HISTORY_VALUES": values,
+    }
+
+
+def _drop_refused(event_rows: Rows, states: Sequence[UserState], lengths: npt.NDArray[np.int64], catalogue: Catalogue) -> None:
+    """Set the rows of events on items that their user muted or refused to -1, in place."""
+    ends = np.cumsum(lengths)
+    for state, start, end in zip(states, ends - lengths, ends, strict=True):
+        refused = refused_rows(state, catalogue)
+        if len(refused):
+            own = event_rows[start:end]
+            own[np.isin(own, refused)] = -1
+
+
+def _declared_vectors(states: Sequence[UserState], tag_vectors: TagVectors, dim: int) -> npt.NDArray[np.float32]:
+    texts = [declared_texts(state) for state in states]
+    known = tag_vectors.lookup(list(chain.from_iterable(texts)))
+    vectors = np.zeros((len(states), dim), np.float32)
+    for vector, own in zip(vectors, texts, strict=True):
+        if own:
+            vector[:] = np.mean([known[text] for text in own], axis=0)
+    return vectors
+
+
+def _demographics(states: Sequence[UserState]) -> npt.NDArray[np.float32]:
+    """[age / 100, male, female, other] per user."""
+    rows = np.zeros((len(states), DEMOGRAPHICS_DIM), np.float32)
+    for row, state in zip(rows, states, strict=True):
+        if state.attributes is None:
+            continue
+        row[0] = (state.attributes.age or 0) / 100
+        if state.attributes.gender in _GENDERS:
+            row[1 + _GENDERS.index(state.attributes.gender)] = 1.0
+    return rows
