@@ -1,13 +1,17 @@
-"""A server process of the local stack, under a guard that never lets it outlive us."""
+"""The processes of the local stack, each under a guard that never lets it outlive us."""
 
 import contextlib
 import os
 import signal
 import subprocess
 import sys
+import threading
 from collections import deque
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+
+from schemas.errors import ConfigError
 
 GUARD = Path(__file__).with_name("guard.py")
 GRACE_S = 20.0
@@ -39,7 +43,7 @@ class Child:
         with self._guard.stdout as announced:
             line = announced.readline()
         if not line:
-            raise OSError(f"could not run {command[0]}; see {log}")
+            raise ConfigError(f"could not run {command[0]}; see the end of {log}")
         self.pid = int(line)
 
     @property
@@ -69,6 +73,41 @@ class Child:
     def last_lines(self, count: int = 12) -> str:
         """The end of what this run of the command has written."""
         return tail(self.log, count, self._log_start)
+
+
+class Children:
+    """Every process a stack has started. Once closed, it starts none: a start still under way in a thread ends with an error.
+
+    `lock_fd` is the stack's lock, held on by each guard.
+    """
+
+    def __init__(self, lock_fd: int | None = None) -> None:
+        self._lock_fd = lock_fd
+        self._started: list[Child] = []
+        self._closed = False
+        self._starting = threading.Lock()
+
+    def start(self, command: Sequence[str], env: Mapping[str, str], log: Path, shm_prefix: str = "") -> Child:
+        """Start a process.
+
+        Raises:
+            ConfigError: closed, or the command cannot be run.
+        """
+        with self._starting:
+            if self._closed:
+                raise ConfigError("the local stack is being stopped")
+            self._started = [child for child in self._started if child.returncode is None]
+            child = Child(command, env, log, self._lock_fd, shm_prefix)
+            self._started.append(child)
+            return child
+
+    def close(self) -> None:
+        """Stop every process, side by side, and start no more."""
+        with self._starting:
+            self._closed = True
+        if self._started:
+            with ThreadPoolExecutor(max_workers=len(self._started)) as pool:
+                list(pool.map(Child.stop, self._started))
 
 
 def tail(log: Path, count: int, start: int = 0) -> str:

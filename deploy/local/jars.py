@@ -7,7 +7,7 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-from deploy.local.child import Child
+from deploy.local.child import Children
 from schemas.errors import ConfigError
 from schemas.settings import Settings
 
@@ -33,7 +33,9 @@ def java_path() -> str:
     home = os.environ.get("JAVA_HOME")
     java = shutil.which("java", path=f"{home}/bin") if home else shutil.which("java")
     if java is None:
-        raise ConfigError(f"Kafka needs Java, and there is no `java` {f'in {home}/bin' if home else 'on the PATH'}: {INSTALL_JAVA}")
+        raise ConfigError(
+            f"Kafka needs Java, and there is no `java` {f'in {home}/bin' if home else 'on the PATH'}: {INSTALL_JAVA}"
+        )
     return java
 
 
@@ -53,10 +55,10 @@ def java_version(java: str) -> int:
     return int(found[1])
 
 
-def fetch_jars(settings: Settings, log: Path) -> Path:
+def fetch_jars(settings: Settings, children: Children, log: Path) -> Path:
     """The folder of Kafka's jars, downloaded by Maven (its output in `log`) when it is not there yet.
 
-    An interrupted download leaves nothing behind that would be trusted: jars arrive in a folder beside it that is renamed last.
+    An interrupted download leaves nothing that would be trusted: the jars arrive in a folder beside it that is renamed last.
 
     Raises:
         ConfigError: Maven is missing or failed.
@@ -69,7 +71,7 @@ def fetch_jars(settings: Settings, log: Path) -> Path:
         raise ConfigError(f"Kafka's jars are not in {folder} and there is no `mvn` to fetch them: {INSTALL_MAVEN}")
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f"{folder.name}-", dir=folder.parent) as fresh:
-        run_maven(maven, Path(fresh) / "jars", log)
+        run_maven(maven, Path(fresh) / "jars", children, log)
         try:
             (Path(fresh) / "jars").rename(folder)
         except OSError:
@@ -78,10 +80,10 @@ def fetch_jars(settings: Settings, log: Path) -> Path:
     return folder
 
 
-def run_maven(maven: str, output: Path, log: Path) -> None:
+def run_maven(maven: str, output: Path, children: Children, log: Path) -> None:
     """Download the jars of the pom into `output`."""
     command = [maven, "-q", "-B", "-f", str(POM), "dependency:copy-dependencies", f"-DoutputDirectory={output}"]
-    child = Child(command, os.environ, log)
+    child = children.start(command, os.environ, log)
     try:
         returncode = child.wait(FETCH_TIMEOUT_S)
     finally:

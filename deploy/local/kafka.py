@@ -2,7 +2,6 @@
 
 import base64
 import os
-import subprocess
 import time
 import uuid
 from collections.abc import Mapping
@@ -11,9 +10,11 @@ from pathlib import Path
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 
-from deploy.local.child import Child
-from deploy.local.jars import JAVA_MIN, INSTALL_JAVA, fetch_jars, java_path, java_version
+from deploy.local.child import Child, Children
+from deploy.local.jars import INSTALL_JAVA, JAVA_MIN, fetch_jars, jars_folder, java_path, java_version
+from deploy.local.ports import free_port
 from deploy.local.progress import Report, silent
+from deploy.local.record import ServiceRecord
 from schemas.errors import ConfigError
 from schemas.settings import Settings
 from schemas.topics import MAX_MESSAGE_BYTES
@@ -36,16 +37,17 @@ class KafkaServer:
 
     name = "kafka"
 
-    def __init__(self, folder: Path, log: Path, port: int, controller_port: int, lock_fd: int | None = None) -> None:
+    def __init__(self, folder: Path, settings: Settings, port: int, log: Path, children: Children) -> None:
         self.folder = folder.absolute()
-        self.log = log
         self.bootstrap_servers = f"127.0.0.1:{port}"
-        self._port = port
-        self._controller_port = controller_port
-        self._lock_fd = lock_fd
+        self.log = log
         self.child: Child | None = None
+        self._settings = settings
+        self._port = port
+        self._controller_port = free_port()
+        self._children = children
 
-    def start(self, settings: Settings, report: Report = silent) -> None:
+    def start(self, report: Report = silent) -> None:
         """Start the broker and return when it answers an admin request.
 
         Raises:
@@ -54,15 +56,16 @@ class KafkaServer:
         java = java_path()
         if (version := java_version(java)) < JAVA_MIN:
             raise ConfigError(f"{java} is Java {version}, and Kafka needs {JAVA_MIN}: {INSTALL_JAVA}")
-        report(self.name, "getting Kafka's jars (once)")
-        classpath = f"{fetch_jars(settings, self.log.with_name('maven.log'))}/*"
-        run = [java, HEAP, f"-Dlog4j2.configurationFile={self.folder / 'log4j2.properties'}", "-cp", classpath]
+        if not jars_folder(self._settings).exists():
+            report(self.name, "downloading Kafka (once, 43 MB)")
+        jars = fetch_jars(self._settings, self._children, self.log.with_name("maven.log"))
+        run = [java, HEAP, f"-Dlog4j2.configurationFile={self.folder / 'log4j2.properties'}", "-cp", f"{jars}/*"]
         self._configure()
         if not (self.folder / "data" / "meta.properties").exists():
             report(self.name, "formatting its data folder")
             self._format(run)
         report(self.name, "starting the broker")
-        self.child = Child([*run, "kafka.Kafka", str(self._properties)], os.environ, self.log, self._lock_fd)
+        self.child = self._children.start([*run, "kafka.Kafka", str(self._properties)], os.environ, self.log)
         self._wait_ready(self.child)
         report(self.name, f"ready on {self.bootstrap_servers}")
 
@@ -75,6 +78,16 @@ class KafkaServer:
         """kill -9, as a crash would."""
         if self.child is not None:
             self.child.kill()
+
+    def record(self) -> ServiceRecord:
+        """The broker as others may know it."""
+        return ServiceRecord(
+            name=self.name,
+            addresses={"bootstrap": self.bootstrap_servers},
+            pid=self.child and self.child.pid,
+            log=self.log,
+            ended=self.child and self.child.returncode,
+        )
 
     @property
     def _properties(self) -> Path:
@@ -89,16 +102,20 @@ class KafkaServer:
     def _format(self, run: list[str]) -> None:
         cluster_id = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
         command = [*run, "kafka.tools.StorageTool", "format", "-t", cluster_id, "-c", str(self._properties)]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=FORMAT_TIMEOUT_S, stdin=subprocess.DEVNULL)
-        if done.returncode != 0:
-            raise ConfigError(f"formatting {self.folder / 'data'} for Kafka failed: {done.stderr.strip() or done.stdout.strip()}")
+        formatting = self._children.start(command, os.environ, self.log)
+        if formatting.wait(FORMAT_TIMEOUT_S) != 0:
+            formatting.stop()
+            data = self.folder / "data"
+            raise ConfigError(f"formatting {data} for Kafka failed; {self.log} ends:\n{formatting.last_lines()}")
 
     def _wait_ready(self, child: Child) -> None:
         deadline = time.monotonic() + READY_TIMEOUT_S
         admin = AdminClient({"bootstrap.servers": self.bootstrap_servers, "log_level": 0, "reconnect.backoff.max.ms": 200})
         while not answers(admin, timeout_s=1.0):
             if child.returncode is not None:
-                raise ConfigError(f"Kafka ended with status {child.returncode} while starting; {self.log} ends:\n{child.last_lines()}")
+                raise ConfigError(
+                    f"Kafka ended with status {child.returncode} while starting; {self.log} ends:\n{child.last_lines()}"
+                )
             if time.monotonic() > deadline:
                 child.stop()
                 raise ConfigError(f"Kafka was not ready after {READY_TIMEOUT_S:.0f} s; {self.log} ends:\n{child.last_lines()}")
@@ -123,7 +140,7 @@ def broker_properties(data: Path, port: int, controller_port: int) -> Mapping[st
         "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
         "controller.listener.names": "CONTROLLER",
         "inter.broker.listener.name": "PLAINTEXT",
-        "log.dirs": data,
+        "log.dirs": str(data),
         "auto.create.topics.enable": "false",
         "replica.fetch.max.bytes": 2 * MAX_MESSAGE_BYTES,
         "offsets.topic.replication.factor": 1,

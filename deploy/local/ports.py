@@ -13,8 +13,8 @@ TRIES = 200
 def free_port() -> int:
     """A port nobody listens on.
 
-    It lies below the kernel's range for outgoing connections: a client that keeps calling a stopped server on a port within that
-    range can end up connected to itself, and then the server cannot have its port back.
+    It lies below the kernel's range for outgoing connections: a client that keeps calling a stopped server on a port within
+    that range can end up connected to itself, and then the server cannot have its port back.
     """
     first_outgoing = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
     for _ in range(TRIES):
