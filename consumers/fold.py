@@ -14,7 +14,7 @@ import numpy as np
 from pydantic import BaseModel
 
 from consumers.feedback import event_weight
-from consumers.statements import statement_topics
+from consumers.refresh import statement_topics
 from schemas.messages import (
     BehaviorEvent,
     ConsentControl,

@@ -12,6 +12,7 @@ COMMIT_SECONDS = Histogram("portrait_commit_seconds", "Time of one commit, produ
 BATCH_MESSAGES = Histogram("portrait_batch_messages", "Messages in one micro-batch", buckets=(1, 5, 20, 100, 500, 2000, 10000))
 ABORTS = Counter("portrait_aborts", "Transactions aborted and batches read again", ["cause"])
 RETRIES = Counter("portrait_retries", "Batches that waited for a server and were tried again", ["cause"])
+TABLE_RECORDS_SKIPPED = Counter("portrait_table_records_skipped", "Bad records of items and item-vectors skipped", ["reason"])
 LAG = Gauge("portrait_lag_messages", "Messages not read yet", ["topic"])
 PARTITIONS = Gauge("portrait_partitions", "User partitions assigned to this worker")
 RESTORED = Counter("portrait_restored_records", "Changelog records read to restore stores")

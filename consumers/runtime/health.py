@@ -1,6 +1,8 @@
 """/metrics, /healthz and /readyz of a process, on one small HTTP server."""
 
+import json
 import logging
+import os
 import threading
 import time
 from collections.abc import Iterable
@@ -15,6 +17,9 @@ from schemas.metrics import READY
 from schemas.settings import RuntimeSettings
 
 log = logging.getLogger("portrait.health")
+
+ENDPOINTS_FOLDER = "endpoints"
+"""Below the project folder: one JSON file a running process, with its role, replica, pid and url."""
 
 ALIVE_WITHIN_S = 60.0
 """A loop that has not turned for this long is taken for hung; longer than any one call inside it."""
@@ -32,8 +37,10 @@ class _Quiet(WSGIRequestHandler):
 class Health:
     """Says whether the process lives (its loop turns) and is ready (joined, restored, reading)."""
 
-    def __init__(self, settings: RuntimeSettings) -> None:
+    def __init__(self, settings: RuntimeSettings, role: str) -> None:
         self._settings = settings
+        self._role = role
+        self._announcement = settings.folder / ENDPOINTS_FOLDER / f"{role}-{settings.replica}.json"
         self._beat = time.monotonic()
         self._ready = False
         self._server: WSGIServer | None = None
@@ -53,12 +60,23 @@ class Health:
             ) from error
         threading.Thread(target=self._server.serve_forever, name="health", daemon=True).start()
         log.info("metrics, healthz and readyz on http://%s:%d", host, self._server.server_port)
+        self._announce(self._server.server_port)
 
     def stop(self) -> None:
         """Stop serving."""
         if self._server is not None:
             self._server.shutdown()
             self._server.server_close()
+            self._announcement.unlink(missing_ok=True)
+
+    def _announce(self, port: int) -> None:
+        """Leave word of the port, so that `portrait top` and the demo find every process of this folder."""
+        self._announcement.parent.mkdir(parents=True, exist_ok=True)
+        address = {"role": self._role, "replica": self._settings.replica, "pid": os.getpid()}
+        url = f"http://{self._settings.http_host}:{port}"
+        draft = self._announcement.with_suffix(".new")
+        draft.write_text(json.dumps({**address, "url": url}))
+        draft.replace(self._announcement)
 
     def beat(self) -> None:
         """The loop has turned."""

@@ -10,6 +10,7 @@ from confluent_kafka import TopicPartition as KafkaTopicPartition
 from consumers.runtime.clients import RawRecord, end_of_partition, raw_record
 from consumers.runtime.processor import Record
 from schemas.errors import BadMessage, Retryable
+from schemas.metrics import TABLE_RECORDS_SKIPPED
 from schemas.settings import FoldSettings
 from schemas.topics import Topic
 from schemas.wire import decode
@@ -22,7 +23,7 @@ SLICE = 5000
 class Tables:
     """Reads table topics from their beginning and gives every valid record to `on_record`.
 
-    A bad record is skipped here: the role that owns the topic puts it in dead-letters.
+    A bad record is skipped and counted here: the role that reads the topic as its input puts it in dead-letters.
     """
 
     def __init__(
@@ -67,9 +68,10 @@ class Tables:
     def _take(self, raw: RawRecord) -> None:
         try:
             key, message = decode(raw.topic, raw.key, raw.value, raw.headers, raw.timestamp_ms, self._limits)
-        except BadMessage:
-            return
-        self._on_record(Record(raw.topic, raw.partition, raw.offset, raw.timestamp_ms, key, message))
+            self._on_record(Record(raw.topic, raw.partition, raw.offset, raw.timestamp_ms, key, message))
+        except BadMessage as error:
+            TABLE_RECORDS_SKIPPED.labels(reason=error.reason).inc()
+            log.warning("%s-%d@%d is skipped: %s", raw.topic, raw.partition, raw.offset, error)
 
     def close(self) -> None:
         """Leave the topics."""

@@ -44,7 +44,7 @@ class Worker:
         self._processor = processor
         self._settings = settings
         self._stop = threading.Event()
-        self._health = Health(settings.runtime)
+        self._health = Health(settings.runtime, processor.name)
         self._intake = Intake()
         self._positions: dict[TopicPartition, int] = {}
         self._committed: dict[TopicPartition, int] = {}

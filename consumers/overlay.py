@@ -1,0 +1,107 @@
+"""A micro-batch folded into the states it touches; nothing is kept until the runtime has committed it."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from consumers.fold import consents, fold, is_empty
+from consumers.runtime.processor import Batch, Record, StateKey
+from schemas.messages import (
+    BehaviorEvent,
+    Cause,
+    EditControl,
+    EraseControl,
+    MuteControl,
+    UserProfile,
+)
+from schemas.settings import FoldSettings
+from schemas.state import UserState, decode_state, encode_state
+
+
+@dataclass
+class Touched:
+    """One user's part of a micro-batch: the state after it, and what happened on the way."""
+
+    partition: int
+    user_id: str
+    state: UserState
+    newest: Record
+    waiting_since_ms: int
+    changed: bool = False
+    erased: bool = False
+    own_word: bool = False
+    profile_arrived: bool = False
+    withdrew_profile: bool = False
+    withdrew_recommendations: bool = False
+    events: list[BehaviorEvent] = field(default_factory=list)
+    duplicates: int = 0
+
+    @property
+    def key(self) -> StateKey:
+        """Where the state lives."""
+        return self.partition, self.user_id
+
+    @property
+    def stored(self) -> bytes | None:
+        """The state as it is stored; None, a tombstone, when nothing is known."""
+        return None if is_empty(self.state) else encode_state(self.state)
+
+    @property
+    def cause(self) -> Cause:
+        """What outputs of this batch for this user go back to."""
+        message = self.newest.message
+        return Cause(
+            topic=self.newest.topic,
+            partition=self.newest.partition,
+            offset=self.newest.offset,
+            event_id=message.event_id if isinstance(message, BehaviorEvent) else None,
+            record_time_ms=self.newest.timestamp_ms,
+            waiting_since_ms=self.waiting_since_ms,
+        )
+
+
+def fold_batch(batch: Batch, rules: FoldSettings) -> list[Touched]:
+    """Fold all records of a batch, in its order; one Touched per user, in order of first appearance."""
+    touched = {user.key: user for user in _load(batch)}
+    for record in batch.records:
+        user = touched[record.partition, record.key]
+        _fold_record(user, record, rules)
+    return list(touched.values())
+
+
+def _load(batch: Batch) -> Iterator[Touched]:
+    first: dict[StateKey, Record] = {}
+    for record in batch.records:
+        first.setdefault((record.partition, record.key), record)
+    stored: dict[StateKey, bytes] = {}
+    for partition in {partition for partition, _ in first}:
+        keys = [key for number, key in first if number == partition]
+        stored.update({(partition, key): data for key, data in batch.load(partition, keys).items()})
+    for (partition, user_id), record in first.items():
+        data = stored.get((partition, user_id))
+        state = UserState() if data is None else decode_state(data)
+        yield Touched(partition, user_id, state, record, record.timestamp_ms)
+
+
+def _fold_record(user: Touched, record: Record, rules: FoldSettings) -> None:
+    message = record.message
+    profile_before = consents(user.state, "profile", rules)
+    lists_before = consents(user.state, "recommendations", rules)
+    changed = fold(user.state, record.topic, message, rules)
+    user.changed |= changed
+    user.newest = record
+    if isinstance(message, BehaviorEvent):
+        if changed:
+            user.events.append(message)
+        else:
+            user.duplicates += 1
+    elif isinstance(message, EraseControl):
+        user.erased = True
+        user.events.clear()
+    elif isinstance(message, EditControl | MuteControl):
+        user.own_word |= changed
+    elif isinstance(message, UserProfile):
+        user.profile_arrived = True
+        # a text that was under way when consent was withdrawn must not stay on the topic
+        user.withdrew_profile |= not profile_before
+    user.withdrew_profile |= profile_before and not consents(user.state, "profile", rules)
+    user.withdrew_recommendations |= lists_before and not consents(user.state, "recommendations", rules)

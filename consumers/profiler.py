@@ -1,0 +1,234 @@
+"""The profiler: folds behaviour, attributes, controls and finished profiles into user states, and publishes what follows
+from them: a fresh list per user and micro-batch, and requests for new profile texts. It never waits for a text."""
+
+import time
+import uuid
+from collections import defaultdict
+from collections.abc import Sequence
+
+from consumers.catalogue import Catalogue
+from consumers.features import user_features
+from consumers.feedback import event_weight
+from consumers.fold import consents
+from consumers.inference import InferenceClient
+from consumers.interests import InterestRules
+from consumers.lists import ListRules, make_lists
+from consumers.overlay import Touched, fold_batch
+from consumers.refresh import PRIORITY, profile_language, refresh_reason
+from consumers.runtime.processor import Batch, Output, Outputs, Record, StateKey
+from consumers.statements import statements
+from consumers.tag_vectors import TagVectors
+from schemas import metrics
+from schemas.messages import Cause, Item, ItemVector, ProfileRequest, Recommendations
+from schemas.settings import Settings
+from schemas.state import UserState, decode_state
+from schemas.tensors import TEXT_ENCODER, USER_ENCODER
+from schemas.topics import (
+    BEHAVIOR_EVENTS,
+    ITEM_VECTORS,
+    ITEMS,
+    PROFILE_REQUESTS,
+    RECOMMENDATIONS,
+    USER_ATTRIBUTES,
+    USER_CONTROLS,
+    USER_PROFILES,
+    USER_STATE,
+    Topic,
+)
+
+START_BUDGET_S = 60.0
+MAX_WAITING = 100_000
+"""Users remembered as waiting for an item to arrive; beyond it the oldest wait for their next event instead."""
+
+
+class Profiler:
+    """The Processor of the fast path; see `consumers.runtime.processor.Processor`."""
+
+    name = "profiler"
+    inputs = (BEHAVIOR_EVENTS, USER_ATTRIBUTES, USER_CONTROLS, USER_PROFILES)
+    tables = (ITEMS, ITEM_VECTORS)
+    changelog = USER_STATE
+
+    def __init__(self, inference: InferenceClient, settings: Settings) -> None:
+        self._inference = inference
+        self._settings = settings
+        self._interest_rules = InterestRules(settings.fold.type_weights, settings.profiler.half_life_h)
+        self._list_rules = ListRules.of(settings)
+        self._catalogue = Catalogue()
+        self._tag_vectors = TagVectors(inference.encode_texts)
+        self._waiting: dict[str, set[StateKey]] = {}
+        self._arrived: list[str] = []
+        self._asked: dict[StateKey, float] = {}
+        self._pending: _Pending = _Pending()
+
+    def startup(self) -> None:
+        """Wait until the models of the fast path are there."""
+        self._inference.wait_ready([TEXT_ENCODER.name, USER_ENCODER.name], START_BUDGET_S)
+
+    def on_table_record(self, record: Record) -> None:
+        """Keep the catalogue up to date."""
+        catalogue, message = self._catalogue, record.message
+        if isinstance(message, Item):
+            catalogue.put_item(message)
+        elif isinstance(message, ItemVector):
+            catalogue.put_vector(message)
+        elif record.topic == ITEMS.name:
+            catalogue.remove_item(record.key)
+        else:
+            catalogue.remove_vector(record.key)
+        metrics.CATALOG_ITEMS.set(len(catalogue))
+
+    def process(self, batch: Batch) -> Outputs:
+        """Fold the batch; publish lists, profile requests, and the tombstones that erasure and withdrawal call for."""
+        users = fold_batch(batch, self._settings.fold)
+        self._pending = _Pending(users)
+        outputs = Outputs()
+        for user in users:
+            self._retract(user, outputs)
+            if user.changed or user.erased:
+                outputs.states[user.key] = user.stored
+        changed = [user for user in users if user.changed and user.stored is not None]
+        listed = [(user.key, user.state, user.cause) for user in changed]
+        listed += self._users_of_arrivals(batch, {user.key for user in users})
+        self._publish_lists(listed, outputs)
+        for user in changed:
+            self._request_profile(user, outputs)
+        return outputs
+
+    def _retract(self, user: Touched, outputs: Outputs) -> None:
+        """Tombstones come before anything new of the same user."""
+        gone: list[Topic] = []
+        if user.withdrew_profile or user.erased:
+            gone += [USER_PROFILES, PROFILE_REQUESTS]
+        if user.withdrew_recommendations or user.erased:
+            gone.append(RECOMMENDATIONS)
+        if user.erased and user.state.attributes is None:
+            gone.append(USER_ATTRIBUTES)
+        outputs.records += [Output(topic, user.user_id, None) for topic in gone]
+
+    def _publish_lists(self, users: Sequence[tuple[StateKey, UserState, Cause]], outputs: Outputs) -> None:
+        allowed = [user for user in users if consents(user[1], "recommendations", self._settings.fold)]
+        size = self._settings.triton.max_batch
+        for start in range(0, len(allowed), size):
+            self._publish_chunk(allowed[start : start + size], outputs)
+
+    def _publish_chunk(self, users: Sequence[tuple[StateKey, UserState, Cause]], outputs: Outputs) -> None:
+        started = time.perf_counter()
+        states = [state for _, state, _ in users]
+        vectors = self._inference.encode_users(user_features(states, self._catalogue, self._tag_vectors))
+        now_ms = int(time.time() * 1000)
+        lists = make_lists(states, vectors, self._catalogue, self._list_rules, now_ms)
+        metrics.LIST_SECONDS.observe(time.perf_counter() - started)
+        self._pending.lists += len(users)
+        self._pending.without_vector += int((~vectors.any(axis=1)).sum())
+        version = self._inference.model_version(USER_ENCODER.name)
+        for ((_, user_id), state, cause), items in zip(users, lists, strict=True):
+            message = Recommendations(
+                user_id=user_id,
+                items=items,
+                state_version=state.version,
+                profile_state_version=state.profile.state_version if state.profile else None,
+                model_name=USER_ENCODER.name,
+                model_version=version,
+                catalog_size=len(self._catalogue),
+                generated_at_ms=now_ms,
+                cause=cause,
+            )
+            outputs.records.append(Output(RECOMMENDATIONS, user_id, message))
+
+    def _users_of_arrivals(self, batch: Batch, touched: set[StateKey]) -> list[tuple[StateKey, UserState, Cause]]:
+        """Users who had to do with an item before it was in the catalogue, now that it is."""
+        self._arrived += self._catalogue.drain_arrivals()
+        if not self._arrived:
+            return []
+        keys = {key for item_id in self._arrived for key in self._waiting.get(item_id, ())} - touched
+        by_partition: defaultdict[int, list[str]] = defaultdict(list)
+        for partition, user_id in sorted(keys):
+            by_partition[partition].append(user_id)
+        found = []
+        now_ms = int(time.time() * 1000)
+        for partition, user_ids in by_partition.items():
+            for user_id, data in batch.load(partition, user_ids).items():
+                cause = Cause(
+                    topic=ITEM_VECTORS.name, partition=-1, offset=-1, record_time_ms=now_ms, waiting_since_ms=now_ms
+                )
+                found.append(((partition, user_id), decode_state(data), cause))
+        return found
+
+    def _request_profile(self, user: Touched, outputs: Outputs) -> None:
+        """Ask for a text when the refresh gate opens; while one is under way only the user's own word asks again."""
+        asked_at = None if user.profile_arrived else self._asked.get(user.key)
+        fresh = asked_at is not None and time.monotonic() - asked_at < self._settings.profiler.request_timeout_s
+        if (fresh and not user.own_word) or not consents(user.state, "profile", self._settings.fold):
+            return
+        state, items = user.state, self._catalogue.items
+        stated = statements(state, items, self._interest_rules)
+        reason = refresh_reason(state, stated, self._settings)
+        if reason is None:
+            return
+        request = ProfileRequest(
+            user_id=user.user_id,
+            request_id=uuid.uuid4().hex,
+            language=profile_language(state, items, self._settings.profiler.default_language),
+            reason=reason,
+            priority=PRIORITY[reason],
+            state_version=state.version,
+            event_count=state.event_count,
+            statements=stated,
+            requested_at_ms=int(time.time() * 1000),
+            cause=user.cause,
+        )
+        outputs.records.append(Output(PROFILE_REQUESTS, user.user_id, request))
+        self._pending.asked[user.key] = reason
+
+    def on_committed(self) -> None:
+        """What the batch taught this process, now that it counts."""
+        pending, self._pending = self._pending, _Pending()
+        pending.count()
+        for user in pending.users:
+            self._learn(user)
+        for item_id in self._arrived:
+            self._waiting.pop(item_id, None)
+        self._arrived = []
+        now = time.monotonic()
+        self._asked.update(dict.fromkeys(pending.asked, now))
+
+    def _learn(self, user: Touched) -> None:
+        if user.profile_arrived or user.erased:
+            self._asked.pop(user.key, None)
+        item_ids = [event.item_id for event in user.events if event.item_id is not None]
+        if not item_ids:
+            return
+        rules = self._settings.fold
+        weights = [event_weight(event.type, event.value, rules.type_weights) for event in user.events if event.item_id]
+        times_ms = [event.event_time_ms for event in user.events if event.item_id]
+        self._catalogue.observe(item_ids, weights, times_ms)
+        for item_id, row in zip(item_ids, self._catalogue.rows(item_ids), strict=True):
+            if row < 0 and len(self._waiting) < MAX_WAITING:
+                self._waiting.setdefault(item_id, set()).add(user.key)
+
+    def on_revoked(self, partitions: frozenset[int]) -> None:
+        """Another worker serves these users now."""
+        self._asked = {key: at for key, at in self._asked.items() if key[0] not in partitions}
+        for item_id in list(self._waiting):
+            self._waiting[item_id] = {key for key in self._waiting[item_id] if key[0] not in partitions}
+
+
+class _Pending:
+    """What becomes true when the batch is committed."""
+
+    def __init__(self, users: Sequence[Touched] = ()) -> None:
+        self.users = users
+        self.lists = 0
+        self.without_vector = 0
+        self.asked: dict[StateKey, str] = {}
+
+    def count(self) -> None:
+        metrics.LISTS.inc(self.lists)
+        metrics.LISTS_WITHOUT_VECTOR.inc(self.without_vector)
+        for user in self.users:
+            metrics.FOLDED.labels(kind="event").inc(len(user.events))
+            metrics.DUPLICATES.inc(user.duplicates)
+            metrics.ERASURES.inc(user.erased)
+        for reason in self.asked.values():
+            metrics.PROFILE_REQUESTS.labels(reason=reason).inc()
