@@ -12,7 +12,6 @@ import pytest
 from confluent_kafka import Consumer
 
 from consumers.runtime.worker import Worker
-from deploy.topics import ensure_topics
 from producers.publisher import Publisher
 from schemas.messages import BehaviorEvent
 from schemas.settings import KafkaSettings, RuntimeSettings, Settings
@@ -22,7 +21,7 @@ from tests.broker.counter import EventCounter
 PROGRESS_KEY = b"\x00progress"
 
 
-@pytest.fixture()
+@pytest.fixture
 def settings(kafka_address: str, tmp_path: Path) -> Settings:
     return Settings(
         kafka=KafkaSettings(bootstrap_servers=kafka_address),
