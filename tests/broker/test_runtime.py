@@ -12,9 +12,10 @@ import pytest
 from confluent_kafka import Consumer
 
 from consumers.runtime.worker import Worker
+from deploy.local.stack import LocalStack
 from producers.publisher import Publisher
 from schemas.messages import BehaviorEvent
-from schemas.settings import KafkaSettings, RuntimeSettings, Settings
+from schemas.settings import RuntimeSettings, Settings
 from schemas.topics import BEHAVIOR_EVENTS, DEAD_LETTERS, RECOMMENDATIONS, USER_STATE
 from tests.broker.counter import EventCounter
 
@@ -22,11 +23,9 @@ PROGRESS_KEY = b"\x00progress"
 
 
 @pytest.fixture
-def settings(kafka_address: str, tmp_path: Path) -> Settings:
-    return Settings(
-        kafka=KafkaSettings(bootstrap_servers=kafka_address),
-        runtime=RuntimeSettings(folder=tmp_path, replica=uuid.uuid4().hex),
-    )
+def settings(kafka: LocalStack, tmp_path: Path) -> Settings:
+    runtime = RuntimeSettings(folder=tmp_path, replica=uuid.uuid4().hex)
+    return kafka.settings.model_copy(update={"runtime": runtime})
 
 
 @contextmanager
