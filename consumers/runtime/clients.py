@@ -1,5 +1,6 @@
 """How the runtime's Kafka clients are configured; the reasons stand beside the values."""
 
+import logging
 from typing import NamedTuple, cast
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer
@@ -7,6 +8,8 @@ from confluent_kafka.admin import AdminClient
 
 from schemas.settings import KafkaSettings
 from schemas.topics import MAX_MESSAGE_BYTES
+
+log = logging.getLogger("portrait.kafka")
 
 ClientConfig = dict[str, str | int | bool | float]
 
@@ -37,7 +40,7 @@ def input_consumer(kafka: KafkaSettings, group: str, replica: str) -> Consumer:
         "queued.max.messages.kbytes": 32_768,
         "max.poll.interval.ms": 300_000,
     }
-    return Consumer(config)
+    return Consumer(config, logger=log)
 
 
 def table_consumer(kafka: KafkaSettings, client_id: str) -> Consumer:
@@ -52,7 +55,7 @@ def table_consumer(kafka: KafkaSettings, client_id: str) -> Consumer:
         "fetch.wait.max.ms": 5,
         "fetch.queue.backoff.ms": 5,
     }
-    return Consumer(config)
+    return Consumer(config, logger=log)
 
 
 def transactional_producer(kafka: KafkaSettings, group: str, replica: str, timeout_ms: int) -> Producer:
@@ -68,12 +71,12 @@ def transactional_producer(kafka: KafkaSettings, group: str, replica: str, timeo
         "message.max.bytes": 2 * MAX_MESSAGE_BYTES,  # dead letters hold the largest message and its reason
         "queue.buffering.max.messages": 500_000,
     }
-    return Producer(config)
+    return Producer(config, logger=log)
 
 
 def admin(kafka: KafkaSettings, client_id: str) -> AdminClient:
     """An admin client, for offsets."""
-    return AdminClient(_common(kafka, client_id))
+    return AdminClient(_common(kafka, client_id), logger=log)
 
 
 def error_of(exception: KafkaException) -> KafkaError:

@@ -75,14 +75,15 @@ class Worker:
                     self._stop.wait(1.0)
                 finally:
                     self._leave()
+            self._tables.close()
         finally:
             self._health.stop()
 
     def _startup(self) -> None:
         kafka = self._settings.kafka
-        admin = clients.admin(kafka, f"{self._processor.name}-admin")
+        self._admin = clients.admin(kafka, f"{self._processor.name}-admin")
         try:
-            known = admin.list_topics(timeout=START_BUDGET_S).topics
+            known = self._admin.list_topics(timeout=START_BUDGET_S).topics
         except KafkaException as error:
             reason = clients.error_of(error).str()
             raise ConfigError(
@@ -112,7 +113,7 @@ class Worker:
         if changelog is not None:
             self._restorer = Restorer(
                 clients.table_consumer(settings.kafka, f"{name}-restore-{replica}"),
-                clients.admin(settings.kafka, f"{name}-admin-{replica}"),
+                self._admin,
                 changelog.name,
                 settings.runtime.restore_timeout_s,
             )

@@ -1,0 +1,85 @@
+"""The judge: a single-threaded fold of all inputs in plain Python, held against what the profiler's changelog says.
+
+It shares the fold with the profiler and nothing else: no runtime, no micro-batches, no store, no transactions.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from consumers.fold import fold, is_empty
+from consumers.runtime.changelog import PROGRESS_KEY
+from consumers.runtime.processor import Record
+from deploy.reading import RawRecord, read_all
+from schemas.errors import BadMessage
+from schemas.settings import Settings
+from schemas.state import UserState, decode_state
+from schemas.topics import BEHAVIOR_EVENTS, USER_ATTRIBUTES, USER_CONTROLS, USER_PROFILES, USER_STATE
+from schemas.wire import decode
+
+INPUTS = (BEHAVIOR_EVENTS, USER_ATTRIBUTES, USER_CONTROLS, USER_PROFILES)
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """How many users were compared, and which of them differ from the plain fold, with what is wrong."""
+
+    users: int
+    events: int
+    differing: Mapping[str, str]
+
+
+def judge(settings: Settings) -> Verdict:
+    """Compare every user's state on the changelog with a plain fold of the input topics, read from their beginning.
+
+    The inputs must be at rest: everything sent has been read by the profiler. Records are folded in the order of their Kafka
+    timestamps.
+    """
+    folded, events = plain_fold(_valid(settings, read_all(settings.kafka, INPUTS)), settings)
+    stored = _last_states(read_all(settings.kafka, (USER_STATE,)))
+    differing = {
+        user_id: _difference(folded.get(user_id), stored.get(user_id))
+        for user_id in folded.keys() | stored.keys()
+        if folded.get(user_id) != stored.get(user_id)
+    }
+    return Verdict(len(folded.keys() | stored.keys()), events, differing)
+
+
+def plain_fold(records: Iterable[Record], settings: Settings) -> tuple[dict[str, UserState], int]:
+    """States by user id, empty ones left out, and how many events are in them."""
+    states: dict[str, UserState] = {}
+    for record in sorted(records, key=lambda record: record.timestamp_ms):
+        fold(states.setdefault(record.key, UserState()), record.topic, record.message, settings.fold)
+    known = {user_id: state for user_id, state in states.items() if not is_empty(state)}
+    return known, sum(state.event_count for state in known.values())
+
+
+def _valid(settings: Settings, raws: Iterable[RawRecord]) -> Iterable[Record]:
+    for raw in raws:
+        try:
+            key, message = decode(raw.topic, raw.key, raw.value, raw.headers, raw.timestamp_ms, settings.fold)
+        except BadMessage:
+            continue
+        yield Record(raw.topic, raw.partition, raw.offset, raw.timestamp_ms, key, message)
+
+
+def _last_states(raws: Iterable[RawRecord]) -> dict[str, UserState]:
+    states: dict[str, UserState] = {}
+    for raw in raws:
+        if raw.key is None or raw.key == PROGRESS_KEY:
+            continue
+        if raw.value is None:
+            states.pop(raw.key.decode(), None)
+        else:
+            states[raw.key.decode()] = decode_state(raw.value)
+    return states
+
+
+def _difference(folded: UserState | None, stored: UserState | None) -> str:
+    if folded is None or stored is None:
+        return f"no state {'in the plain fold' if folded is None else 'on the changelog'}"
+    names = [
+        f"{name}: folded {getattr(folded, name)!r:.200}, stored {getattr(stored, name)!r:.200}"
+        for name in UserState.__struct_fields__
+        if getattr(folded, name) != getattr(stored, name)
+    ]
+    return "; ".join(names)

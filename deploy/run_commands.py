@@ -1,0 +1,64 @@
+"""`portrait run ROLE`: one worker process in the foreground."""
+
+import logging
+import signal
+from collections.abc import Callable
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from schemas.settings import Settings, load_settings
+
+if TYPE_CHECKING:
+    from consumers.runtime.processor import Processor
+
+
+class Role(StrEnum):
+    """What a worker can be."""
+
+    CATALOG = "catalog"
+    PROFILER = "profiler"
+    NARRATOR = "narrator"
+
+
+def run(
+    role: Annotated[Role, typer.Argument(help="catalog: items to vectors. profiler: events to lists. narrator: profiles.")],
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="log every micro-batch")] = False,
+) -> None:
+    """Run one worker until Ctrl-C or SIGTERM; it finishes its batch first.
+
+    Start as many of a role as the topics have partitions, each with its own PORTRAIT_RUNTIME__REPLICA. Metrics and health are
+    served on PORTRAIT_RUNTIME__HTTP_PORT (0: a free port, printed at start).
+    """
+    from consumers.runtime.worker import Worker
+    from deploy.local.record import running_stack
+
+    logging.basicConfig(
+        level=logging.DEBUG if verbose else logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
+    )
+    settings = running_stack(load_settings())
+    worker = Worker(build(role, settings), settings)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: worker.stop())
+    worker.run()
+
+
+def build(role: Role, settings: Settings) -> "Processor":
+    """The role's Processor, with its client of Triton.
+
+    Raises:
+        ConfigError: no address of Triton is known.
+    """
+    from consumers.catalog import Catalog
+    from consumers.inference import InferenceClient
+    from consumers.narrator import Narrator
+    from consumers.profiler import Profiler
+
+    inference = InferenceClient(settings.triton)
+    builders: dict[Role, Callable[[], Processor]] = {
+        Role.CATALOG: lambda: Catalog(inference),
+        Role.PROFILER: lambda: Profiler(inference, settings),
+        Role.NARRATOR: lambda: Narrator(inference, settings),
+    }
+    return builders[role]()

@@ -1,0 +1,79 @@
+"""Who may import whom; see docs/architecture.md."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+ROOMS = ("schemas", "producers", "consumers", "deploy")
+ROLES = {"profiler", "narrator", "catalog"}
+
+
+def modules() -> Iterator[Path]:
+    for room in (*ROOMS, "model_repository"):
+        yield from (ROOT / room).rglob("*.py")
+
+
+def imports(path: Path) -> set[str]:
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
+    return found
+
+
+def users_of(library: str) -> set[str]:
+    return {
+        str(path.relative_to(ROOT))
+        for path in modules()
+        if any(name == library or name.startswith(library + ".") for name in imports(path))
+    }
+
+
+def from_rooms(path: Path) -> set[str]:
+    return {name.split(".")[0] for name in imports(path)} & set(ROOMS)
+
+
+@pytest.mark.parametrize(
+    ("room", "allowed"),
+    [
+        ("schemas", {"schemas"}),
+        ("producers", {"schemas", "producers"}),
+        ("consumers", {"schemas", "consumers"}),
+        ("model_repository", set()),
+    ],
+)
+def test_a_room_imports_only_what_lies_below_it(room: str, allowed: set[str]) -> None:
+    for path in (ROOT / room).rglob("*.py"):
+        assert from_rooms(path) <= allowed, path
+
+
+def test_the_runtime_imports_no_role_and_no_pure_part() -> None:
+    for path in (ROOT / "consumers" / "runtime").glob("*.py"):
+        ours = {name for name in imports(path) if name.startswith("consumers")}
+        assert all(name.startswith("consumers.runtime") for name in ours), path
+
+
+def test_each_outside_library_has_one_owner() -> None:
+    assert users_of("rocksdict") == {"consumers/runtime/store.py"}
+    assert users_of("tritonclient") == {"consumers/inference.py"}
+    kafka = {path for path in users_of("confluent_kafka") if path.startswith("consumers")}
+    assert all(path.startswith("consumers/runtime/") for path in kafka)
+
+
+def test_only_the_transaction_module_begins_and_commits() -> None:
+    for path in modules():
+        called = {node.attr for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Attribute)}
+        if called & {"begin_transaction", "commit_transaction", "abort_transaction", "send_offsets_to_transaction"}:
+            assert path.name == "transaction.py", path
+
+
+def test_pure_parts_know_no_clock_randomness_or_network() -> None:
+    roles_and_edges = {f"{role}.py" for role in ROLES} | {"inference.py"}
+    for path in (ROOT / "consumers").glob("*.py"):
+        if path.name not in roles_and_edges:
+            assert not imports(path) & {"time", "random", "socket", "uuid", "requests", "datetime.datetime"}, path
