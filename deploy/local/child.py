@@ -118,3 +118,12 @@ def tail(log: Path, count: int, start: int = 0) -> str:
         size = file.seek(0, os.SEEK_END)
         file.seek(max(start, size - TAIL_BYTES))
         return "\n".join(deque(file.read().decode(errors="replace").splitlines(), maxlen=count))
+
+
+def is_alive(pid: int) -> bool:
+    """Whether a process lives; a zombie does not."""
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()[0]
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    return state != "Z"

@@ -62,7 +62,10 @@ def folder_lock(folder: Path) -> Iterator[int]:
         acquire(folder, descriptor)
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, str(os.getpid()).encode(), 0)
-        yield descriptor
+        try:
+            yield descriptor
+        finally:
+            os.ftruncate(descriptor, 0)
     finally:
         os.close(descriptor)
 

@@ -1,0 +1,50 @@
+"""The `portrait` command.
+
+Each group of commands is a module with a `register(app)`. What a command needs is imported when it runs, so that --help is
+quick and works where only the base install is.
+"""
+
+import typer
+from typer.core import TyperGroup
+
+from deploy.local import commands as local_stack
+from schemas.errors import ConfigError, PortraitError
+
+CONFIG_ERROR = 2
+OTHER_ERROR = 1
+INTERRUPTED = 130
+
+
+class PortraitGroup(TyperGroup):
+    """Turns an error that Portrait raised on purpose into one red sentence and an exit status, without a traceback."""
+
+    def invoke(self, ctx: typer.Context) -> object:  # type: ignore[override]
+        """Run the command."""
+        try:
+            return super().invoke(ctx)
+        except PortraitError as error:
+            show_error(str(error))
+            raise typer.Exit(CONFIG_ERROR if isinstance(error, ConfigError) else OTHER_ERROR) from error
+        except KeyboardInterrupt as error:
+            raise typer.Exit(INTERRUPTED) from error
+
+
+def show_error(message: str) -> None:
+    """Print a message as it is, in red, on stderr."""
+    from rich.console import Console
+    from rich.text import Text
+
+    from deploy.local.show import printable
+
+    Console(stderr=True).print(Text(printable(message), style="red"), soft_wrap=True)
+
+
+app = typer.Typer(
+    cls=PortraitGroup,
+    no_args_is_help=True,
+    add_completion=True,
+    pretty_exceptions_show_locals=False,  # they may hold secrets
+    rich_markup_mode="markdown",
+    help="Portrait: behaviour events on Kafka in, LLM-written user profiles and top-k recommendations out.",
+)
+local_stack.register(app)
