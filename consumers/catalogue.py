@@ -32,7 +32,8 @@ _FACTS = np.dtype(
 class Catalogue:
     """Items that can be recommended, one row each: an item has a row while both its metadata and its vector are known.
 
-    Rows are contiguous, 0 to `len(self) - 1`. They hold until the next put or remove: a removed item's row goes to the last one.
+    Rows are contiguous, 0 to `len(self) - 1`, and hold until the next put or remove: a removed item's row goes to the last
+    item.
     """
 
     def __init__(self, dim: int = EMBEDDING_DIM) -> None:
@@ -46,6 +47,7 @@ class Catalogue:
         # The last row of the buffer is never used and stays zero, so that row -1 (unknown) reads as a zero vector.
         self._matrix: Floats = np.zeros((FIRST_CAPACITY, dim), np.float32)
         self._facts = np.zeros(FIRST_CAPACITY, _FACTS)
+        self._tags: list[tuple[str, ...]] = []
         self._tag_rows: dict[str, set[int]] = {}
         self._tag_arrays: dict[str, Rows] = {}
         self._arrivals: dict[str, None] = {}
@@ -78,6 +80,10 @@ class Catalogue:
     def tag_counts(self) -> Times:
         """Number of distinct tags by row."""
         return self._column("tag_count")
+
+    def tags(self, row: int) -> tuple[str, ...]:
+        """The row's distinct tags, case-folded."""
+        return self._tags[row]
 
     def available(self, now_ms: int) -> npt.NDArray[np.bool_]:
         """By row, whether the item may be shown at `now_ms`: from `available_from_ms` on and before `available_until_ms`."""
@@ -178,6 +184,7 @@ class Catalogue:
         if row + 1 >= len(self._matrix):
             self._grow()
         self.item_ids.append(item.item_id)
+        self._tags.append(())
         self._rows[item.item_id] = row
         self._matrix[row] = vector
         self._facts["tie_break"][row] = _tie_break(item.item_id)
@@ -194,7 +201,8 @@ class Catalogue:
         self.popularity.grow(capacity)
 
     def _describe(self, row: int, item: Item) -> None:
-        tags = _tag_names(item)
+        tags = tuple(dict.fromkeys(tag.casefold() for tag in item.tags))
+        self._tags[row] = tags
         self._facts["published_at_ms"][row] = item.published_at_ms
         self._facts["available_from_ms"][row] = item.available_from_ms or 0
         self._facts["available_until_ms"][row] = ALWAYS_MS if item.available_until_ms is None else item.available_until_ms
@@ -204,7 +212,7 @@ class Catalogue:
             self._tag_arrays.pop(tag, None)
 
     def _untag(self, row: int) -> None:
-        for tag in _tag_names(self._items[self.item_ids[row]]):
+        for tag in self._tags[row]:
             self._tag_arrays.pop(tag, None)
             rows = self._tag_rows[tag]
             rows.discard(row)
@@ -225,12 +233,9 @@ class Catalogue:
         self._matrix[last] = 0.0
         self.popularity.move(last, row)
         self.item_ids.pop()
+        self._tags.pop()
         del self._rows[item_id]
         self._arrivals.pop(item_id, None)
-
-
-def _tag_names(item: Item) -> dict[str, None]:
-    return dict.fromkeys(tag.casefold() for tag in item.tags)
 
 
 def _tie_break(item_id: str) -> int:

@@ -19,7 +19,7 @@ MAX_TEXT = 1000
 MAX_VALUE = 1e9
 """Values beyond it are cut, so that a hostile one cannot become infinite in float32."""
 
-_TYPE_IDS = {name: 1 + index for index, name in enumerate(EVENT_TYPES)}
+_TYPE_IDS: dict[str, int] = {name: 1 + index for index, name in enumerate(EVENT_TYPES)}
 _GENDERS = ("male", "female", "other")
 
 

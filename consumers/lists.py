@@ -1,7 +1,7 @@
 """From users' states and vectors to their lists: retrieve, rank, apply the policy, explain."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -9,18 +9,8 @@ from consumers.catalogue import Catalogue, Floats, Rows
 from consumers.features import profile_vectors
 from consumers.interests import InterestRules, interests
 from consumers.policy import blocked_rows, diversify, refused_rows
-from consumers.ranking import (
-    ItemScores,
-    Parts,
-    RankWeights,
-    combine,
-    item_scores,
-    nearest_seen,
-    reasons,
-    seen_weights,
-    tag_match,
-    tag_taste,
-)
+from consumers.ranking import ItemScores, RankWeights, combine, item_scores, tag_taste
+from consumers.reasons import Parts, liked_items, nearest_liked, reasons, tag_match
 from consumers.retrieval import exclude, score_items, top_rows
 from schemas.messages import RecommendedItem
 from schemas.settings import Settings
@@ -38,14 +28,14 @@ class ListRules:
 
     top_k: int
     interest: InterestRules
-    weights: RankWeights = RankWeights()
+    weights: RankWeights = field(default_factory=RankWeights)
     diversity: float = 0.15
 
     @classmethod
     def of(cls, settings: Settings) -> "ListRules":
         """The rules these settings ask for."""
-        interest = InterestRules(settings.fold.type_weights, settings.profiler.half_life_h)
-        return cls(settings.profiler.top_k, interest)
+        type_weights: dict[str, float] = {name: weight for name, weight in settings.fold.type_weights.items()}
+        return cls(settings.profiler.top_k, InterestRules(type_weights, settings.profiler.half_life_h))
 
 
 def make_lists(
@@ -54,7 +44,7 @@ def make_lists(
     """Each user's items, best first: `top_k` of them, or all that they may be shown.
 
     `user_vectors` [users, d] are of unit length, or zeros for a user nothing is known of, who gets what is popular or fresh.
-    Never holds an item twice, or one that the user has seen, has muted or refused by tag, or that is not available at `now_ms`.
+    Never holds an item twice, or one that the user has seen, muted or refused by tag, or that is not available at `now_ms`.
     """
     if not len(catalogue):
         return [[] for _ in states]
@@ -78,7 +68,7 @@ def _lists_of_block(
     pool, pool_scores = top_rows(scores, rules.top_k + min(2 * rules.top_k, MAX_SPARE), catalogue)
     rows = np.take_along_axis(pool, diversify(pool, pool_scores, rules.top_k, rules.diversity, catalogue), axis=1)
     return [
-        _explained(state, own[own >= 0], user, profile, taste, catalogue, rules, overall)
+        _explained(state, own[own >= 0], np.stack([user, profile]), taste, catalogue, rules, overall)
         for state, own, user, profile, taste in zip(states, rows, user_vectors, profiles, tastes, strict=True)
     ]
 
@@ -86,32 +76,27 @@ def _lists_of_block(
 def _explained(
     state: UserState,
     rows: Rows,
-    user_vector: Floats,
-    profile_vector: Floats,
-    taste: dict[str, float],
+    queries: Floats,
+    taste: Mapping[str, float],
     catalogue: Catalogue,
     rules: ListRules,
     overall: ItemScores,
 ) -> list[RecommendedItem]:
-    """These rows as places of a list, each with its score and reasons."""
+    """These rows as places of a list, each with its score and reasons. `queries` are the user's vector and their profile's."""
     weights = rules.weights
     vectors = catalogue.vectors(rows)
-    near_user, near_profile = vectors @ user_vector, vectors @ profile_vector
-    refused = {catalogue.item_ids[row] for row in refused_rows(state, catalogue)}
-    liked = {item_id: weight for item_id, weight in seen_weights(state, rules.interest).items() if item_id not in refused}
-    seen = nearest_seen(vectors, liked, catalogue)
+    similarities, profiles = (vectors @ queries.T * (weights.similarity, weights.profile)).T.tolist()
+    liked = liked_items(state, rules.interest)
+    for row in set(refused_rows(state, catalogue).tolist()):
+        liked.pop(catalogue.item_ids[row], None)
+    nearest = nearest_liked(vectors, liked, catalogue)
     places = []
     for index, row in enumerate(rows.tolist()):
         item = catalogue.items[catalogue.item_ids[row]]
-        parts = Parts(
-            weights.similarity * float(near_user[index]),
-            weights.interest * tag_match(taste, item.tags),
-            weights.profile * float(near_profile[index]),
-            float(overall.popularity[row]),
-            float(overall.freshness[row]),
-        )
-        nearest = seen[index]
-        seen_title = None if nearest is None else catalogue.items[nearest].title
-        why = reasons(parts, item, taste, seen_title, weights)
-        places.append(RecommendedItem(item_id=item.item_id, title=item.title, score=round(sum(parts), 6), reasons=why))
+        interest = weights.interest * tag_match(taste, catalogue.tags(row))
+        parts = Parts(similarities[index], interest, profiles[index], overall.popularity[row], overall.freshness[row])
+        liked_id = nearest[index]
+        liked_title = None if liked_id is None else catalogue.items[liked_id].title
+        why = reasons(parts, item, taste, liked_title, weights.freshness)
+        places.append(RecommendedItem(item_id=item.item_id, title=item.title, score=round(float(sum(parts)), 6), reasons=why))
     return sorted(places, key=lambda place: (-place.score, place.item_id))

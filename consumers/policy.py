@@ -44,7 +44,8 @@ def diversify(rows: Rows, scores: Floats, top_k: int, dial: float, catalogue: Ca
         return np.broadcast_to(np.arange(top_k), (users, top_k))
     vectors = catalogue.vectors(rows)
     likeness = vectors @ vectors.transpose(0, 2, 1)
-    relevance = np.where(rows >= 0, (1 - dial) * scores, LAST_CHOICE)
+    relevance = np.where(rows >= 0, scores, 0) * np.float32(1 - dial)
+    relevance[rows < 0] = LAST_CHOICE
     nearest = np.zeros_like(relevance)
     taken = np.empty((users, top_k), np.int64)
     everyone = np.arange(users)

@@ -1,7 +1,7 @@
 """How fast states become lists, on one core and synthetic data: `python tests/benchmarks/bench_lists.py`.
 
-Features, then retrieval + ranking + policy, for batches of 256 users with 50 events each; and the matrix product that retrieval
-uses beside `faiss.knn` on the same vectors. The last line is one JSON object.
+Features, then retrieval + ranking + policy, for batches of 256 users with 50 events each; and the matrix product that
+retrieval uses beside `faiss.knn` on the same vectors. The last line is one JSON object.
 """
 
 import os
@@ -30,19 +30,21 @@ from schemas.tensors import EMBEDDING_DIM
 
 NOW_MS = 1_760_000_000_000
 HOUR_MS = 3_600_000
-TAGS = [f"tag-{number}" for number in range(300)]
+TOPICS = 60
+SUBTOPICS = 5
 TYPES = ("view", "view", "click", "like", "purchase", "rating", "skip")
 
 
 def make_catalogue(items: int, seed: int) -> Catalogue:
-    """Items with 3 tags each, vectors gathered around their first tag."""
+    """Item i is of topic i mod 60, with the topic and two of its five subtopics as tags, its vector near the topic's."""
     numbers = np.random.default_rng(seed)
     words = random.Random(seed)
-    centres = numbers.standard_normal((len(TAGS), EMBEDDING_DIM))
+    centres = numbers.standard_normal((TOPICS, EMBEDDING_DIM))
     catalogue = Catalogue()
     for number in range(items):
-        tags = words.sample(TAGS, 3)
-        vector = centres[TAGS.index(tags[0])] + numbers.standard_normal(EMBEDDING_DIM)
+        topic = number % TOPICS
+        tags = [f"topic-{topic}", *(f"topic-{topic}-{sub}" for sub in words.sample(range(SUBTOPICS), 2))]
+        vector = centres[topic] + numbers.standard_normal(EMBEDDING_DIM)
         published_at_ms = NOW_MS - words.randrange(90 * 24) * HOUR_MS
         catalogue.put_item(
             Item(item_id=f"i{number}", domain="video", title=f"Title {number}", tags=tags, published_at_ms=published_at_ms)
@@ -55,22 +57,28 @@ def make_catalogue(items: int, seed: int) -> Catalogue:
 
 
 def make_states(users: int, events: int, items: int, seed: int) -> list[UserState]:
-    """Users with random histories; one in ten has declared tags, one in ten has muted a tag."""
+    """Users with four of five events on four topics; one in ten has declared tags, one in ten has muted a tag."""
     words = random.Random(seed)
     states = []
     for user in range(users):
+        topics = words.sample(range(TOPICS), 4)
         history = [
-            HistoryEvent(NOW_MS - (events - place) * HOUR_MS, f"e{user}-{place}", f"i{words.randrange(items)}", kind, 4.0)
+            HistoryEvent(NOW_MS - (events - place) * HOUR_MS, f"e{user}-{place}", _pick(words, topics, items), kind, 4.0)
             for place, kind in enumerate(words.choices(TYPES, k=events))
         ]
         counted = {event.item_id: ItemCount(1000, event.event_time_ms) for event in history if event.item_id}
         state = UserState(version=1, events=history, items=counted)
         if user % 10 == 0:
-            state.attributes = Attributes(NOW_MS, tags=words.sample(TAGS, 3))
+            state.attributes = Attributes(NOW_MS, tags=[f"topic-{topic}" for topic in topics])
         if user % 10 == 1:
-            state.muted_tags = [words.choice(TAGS)]
+            state.muted_tags = [f"topic-{topics[0]}"]
         states.append(state)
     return states
+
+
+def _pick(words: random.Random, topics: list[int], items: int) -> str:
+    number = words.randrange(items)
+    return f"i{number - number % TOPICS + words.choice(topics) if words.random() < 0.8 else number}"
 
 
 def encode_tags(texts: list[str]) -> Floats:

@@ -1,0 +1,97 @@
+"""Why an item is in a list: the parts of its score that speak for it. A part that adds nothing is never a reason."""
+
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Literal, NamedTuple
+
+import numpy as np
+
+from consumers.catalogue import Catalogue, Floats
+from consumers.feedback import event_weight
+from consumers.interests import InterestRules
+from schemas.messages import Item, Reason
+from schemas.state import UserState
+
+MS_PER_H = 3_600_000.0
+NOTABLE_SHARE = 0.1
+"""A part is a reason when it is at least this share of all that speaks for the item."""
+NEW_HALF_LIVES = 2.0
+"""An item is called fresh for this many half-lives of freshness."""
+
+
+class Parts(NamedTuple):
+    """The weighted parts of an item's score; their sum is the score."""
+
+    similarity: float
+    interest: float
+    profile: float
+    popularity: float
+    freshness: float
+
+
+def tag_match(taste: Mapping[str, float], tags: tuple[str, ...]) -> float:
+    """Cosine in -1..1 of a taste of length 1 and an item's distinct, case-folded tags, all alike."""
+    if not tags:
+        return 0.0
+    weight: float = sum([taste.get(tag, 0.0) for tag in tags]) / len(tags) ** 0.5
+    return weight
+
+
+def liked_items(state: UserState, rules: InterestRules) -> dict[str, float]:
+    """The items in the user's history that their events speak for on the whole, with the decayed weight of these events."""
+    weights: dict[str, float] = {}
+    newest_ms = state.events[-1].event_time_ms if state.events else 0
+    halvings_per_ms = 1.0 / (rules.half_life_h * MS_PER_H)
+    for event in state.events:
+        if event.item_id is not None:
+            weight = event_weight(event.type, event.value, rules.type_weights)
+            decay = 2.0 ** ((event.event_time_ms - newest_ms) * halvings_per_ms)
+            weights[event.item_id] = weights.get(event.item_id, 0.0) + weight * decay
+    return {item_id: weight for item_id, weight in weights.items() if weight > 0}
+
+
+def nearest_liked(vectors: Floats, liked: Mapping[str, float], catalogue: Catalogue) -> list[str | None]:
+    """For each vector [k, d], the liked item that adds most to its similarity: weight times cosine. None if none adds."""
+    rows = catalogue.rows(liked)
+    known = rows >= 0
+    if not known.any():
+        return [None] * len(vectors)
+    rows, weights = rows[known], np.fromiter(liked.values(), np.float64, len(liked))[known]
+    added = (vectors @ catalogue.vectors(rows).T) * weights
+    best = added.argmax(axis=1)
+    adds = added.max(axis=1) > 0
+    return [catalogue.item_ids[row] if more else None for row, more in zip(rows[best].tolist(), adds.tolist(), strict=True)]
+
+
+def reasons(
+    parts: Parts, item: Item, taste: Mapping[str, float], liked_title: str | None, full_freshness: float
+) -> list[Reason]:
+    """The parts that notably speak for an item, strongest first.
+
+    `liked_title` is the title of the liked item nearest to it; `full_freshness` the part of an item published this moment.
+    """
+    least = NOTABLE_SHARE * sum([part for part in parts if part > 0])
+    found = []
+    if parts.interest > 0 and parts.interest >= least:
+        tag = max(item.tags, key=lambda name: (taste.get(name.casefold(), 0.0), name))
+        found.append((parts.interest, _reason("interest", tag)))
+    if liked_title is not None and parts.similarity > 0 and parts.similarity >= least:
+        found.append((parts.similarity, _reason("similar_to", liked_title)))
+    if parts.profile > 0 and parts.profile >= least:
+        found.append((parts.profile, _reason("profile")))
+    if parts.popularity > 0 and parts.popularity >= least:
+        found.append((parts.popularity, _reason("popular")))
+    if parts.freshness >= max(least, full_freshness * 0.5**NEW_HALF_LIVES):
+        found.append((parts.freshness, _reason("fresh")))
+    found.sort(key=_strength, reverse=True)
+    return [reason for _, reason in found]
+
+
+def _strength(found: tuple[float, Reason]) -> float:
+    return found[0]
+
+
+@lru_cache(maxsize=10_000)
+def _reason(kind: Literal["interest", "similar_to", "profile", "popular", "fresh"], detail: str = "") -> Reason:
+    """Reasons repeat from list to list; making one anew costs more than all else about it."""
+    return Reason(kind=kind, detail=detail)

@@ -1,0 +1,125 @@
+import math
+
+import numpy as np
+import pytest
+
+from consumers.catalogue import Floats
+from consumers.features import declared_texts, user_features
+from consumers.tag_vectors import TagVectors
+from schemas.messages import EVENT_TYPES
+from schemas.state import Attributes, ProfileRef
+from schemas.tensors import USER_ENCODER
+from tests.unit.synthetic import DIM, NOW_MS, add, event, item, shop, topic_vector, user
+
+
+class Encoder:
+    """Answers with the text's length in every dimension, and keeps what it was asked."""
+
+    def __init__(self) -> None:
+        self.calls: list[list[str]] = []
+
+    def __call__(self, texts: list[str]) -> Floats:
+        self.calls.append(texts)
+        return np.array([[len(text)] * DIM for text in texts], np.float32)
+
+
+def profile(dim: int, value: float) -> ProfileRef:
+    return ProfileRef(1, "en", [], np.full(dim, value, "<f2").tobytes(), 1, NOW_MS)
+
+
+def test_tensors_have_the_names_types_and_shapes_of_the_contract() -> None:
+    features = user_features([user(event("sports-0")), user()], shop(), TagVectors(Encoder()))
+    assert features.keys() == {tensor.name for tensor in USER_ENCODER.inputs}
+    types = {"FP32": np.float32, "INT32": np.int32}
+    for tensor in USER_ENCODER.inputs:
+        found = features[tensor.name]
+        assert found.dtype == types[tensor.datatype], tensor.name
+        assert found.shape[0] == 2 and found.ndim == 1 + len(tensor.shape), tensor.name
+        assert found.flags["C_CONTIGUOUS"], tensor.name
+
+
+def test_history_is_oldest_first_and_padded_at_the_end() -> None:
+    long = user(event("sports-0", "view", 48.0), event("music-0", "rating", 1.5, value=4.0), event("travel-0", "like", 0.5))
+    features = user_features([user(event("music-1")), long], shop(), TagVectors(Encoder()))
+    ids = {name: 1 + place for place, name in enumerate(EVENT_TYPES)}
+    assert features["HISTORY_TYPES"].tolist() == [[ids["view"], 0, 0], [ids["view"], ids["rating"], ids["like"]]]
+    assert features["HISTORY_AGES"][1].tolist() == pytest.approx([47.5, 1.0, 0.0])
+    assert features["HISTORY_AGES"][0, 0] == 0.0
+    assert np.array_equal(np.isnan(features["HISTORY_VALUES"]), [[True] * 3, [True, False, True]])
+    assert features["HISTORY_VALUES"][1, 1] == 4.0
+    catalogue = shop()
+    expected = catalogue.vectors(catalogue.rows(["sports-0", "music-0", "travel-0"]))
+    assert np.array_equal(features["HISTORY_VECTORS"][1], expected)
+    assert not features["HISTORY_VECTORS"][0, 1:].any()
+
+
+def test_an_unknown_item_is_ignored_and_counts_after_it_arrived() -> None:
+    catalogue, state, vectors = shop(), user(event("later"), event(None, "search", 0.5)), TagVectors(Encoder())
+    before = user_features([state], catalogue, vectors)
+    assert before["HISTORY_TYPES"].tolist() == [[0, 0]] and not before["HISTORY_VECTORS"].any()
+    add(catalogue, item("later"), topic_vector("music"))
+    after = user_features([state], catalogue, vectors)
+    assert after["HISTORY_TYPES"].tolist() == [[1, 0]]
+    assert after["HISTORY_VECTORS"][0, 0].tolist() == topic_vector("music")
+
+
+def test_history_on_muted_items_and_refused_tags_does_not_count() -> None:
+    history = event("sports-0", hours_ago=3), event("travel-0", hours_ago=2), event("music-0", hours_ago=1)
+    states = [user(*history, muted_tags=["SPORTS"], muted_items=["travel-0"], edits={"music": "interested"}), user(*history)]
+    features = user_features(states, shop(), TagVectors(Encoder()))
+    assert (features["HISTORY_TYPES"] > 0).tolist() == [[False, False, True], [True, True, True]]
+    assert features["HISTORY_VECTORS"].any(axis=2).tolist() == [[False, False, True], [True, True, True]]
+
+
+def test_declared_words_are_averaged_and_encoded_once() -> None:
+    encoder = Encoder()
+    vectors = TagVectors(encoder)
+    states = [
+        user(attributes=Attributes(NOW_MS, tags=["aa", "bbbb"], free_text="cccccc")),
+        user(attributes=Attributes(NOW_MS, tags=["bbbb"])),
+        user(),
+    ]
+    features = user_features(states, shop(), vectors)
+    assert features["TAG_VECTOR"][:, 0].tolist() == [4.0, 4.0, 0.0]
+    assert [sorted(call) for call in encoder.calls] == [["aa", "bbbb", "cccccc"]]
+    user_features(states, shop(), vectors)
+    assert len(encoder.calls) == 1
+
+
+def test_what_a_user_took_back_is_not_declared() -> None:
+    state = user(
+        attributes=Attributes(NOW_MS, tags=["sports", "Music", "travel"], free_text="x" * 4000),
+        edits={"music": "not_interested", "cooking": "interested"},
+        muted_tags=["SPORTS"],
+    )
+    assert [text[:10] for text in declared_texts(state)] == ["travel", "cooking", "x" * 10]
+    assert max(len(text) for text in declared_texts(state)) == 1000
+
+
+def test_profile_vector_is_read_from_half_floats_and_one_of_another_encoder_counts_as_none() -> None:
+    states = [user(profile=profile(DIM, 0.25)), user(profile=profile(DIM + 1, 0.25)), user()]
+    features = user_features(states, shop(), TagVectors(Encoder()))
+    assert features["PROFILE_VECTOR"].tolist() == [[0.25] * DIM, [0.0] * DIM, [0.0] * DIM]
+
+
+def test_demographics() -> None:
+    states = [user(attributes=Attributes(NOW_MS, age=25, gender="male")), user(attributes=Attributes(NOW_MS, gender="other"))]
+    features = user_features([*states, user()], shop(), TagVectors(Encoder()))
+    assert features["DEMOGRAPHICS"].tolist() == [pytest.approx([0.25, 1, 0, 0]), [0, 0, 0, 1], [0, 0, 0, 0]]
+
+
+def test_hostile_values_stay_finite() -> None:
+    features = user_features([user(event("sports-0", "play", value=1e308))], shop(), TagVectors(Encoder()))
+    assert math.isfinite(features["HISTORY_VALUES"][0, 0])
+
+
+def test_tag_vectors_keep_what_was_used_last_and_no_more() -> None:
+    encoder = Encoder()
+    vectors = TagVectors(encoder, capacity=2)
+    assert set(vectors.lookup(["a", "bb", "ccc"])) == {"a", "bb", "ccc"}
+    assert len(vectors) == 2
+    vectors.lookup(["bb"])
+    vectors.lookup(["dddd"])
+    vectors.lookup(["bb", "ccc"])
+    assert encoder.calls == [["a", "bb", "ccc"], ["dddd"], ["ccc"]]
+    assert vectors.lookup(["bb"])["bb"].tolist() == [2.0] * DIM
