@@ -1,0 +1,224 @@
+"""How a demo shop user behaves: sessions of a few items, chosen and judged by the user's true interests at that moment."""
+
+import itertools
+import random
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+from producers.shop_catalog import DAY_MS, DOMAINS, TOPICS, ShopItem
+from producers.shop_frames import FRAMES
+from producers.shop_users import ShopUser, Weights
+from schemas.messages import BehaviorEvent, Domain, EventType, Item, Language
+
+MINUTE_MS = 60_000
+HOUR_MS = 60 * MINUTE_MS
+PAUSE_MS = 10 * MINUTE_MS
+LAST_START_MS = 3 * HOUR_MS
+"""No session begins later than this before the user's end, so that all have ended by then."""
+SESSION_SIZES = (2, 10)
+EXPLORATION, OWN_LANGUAGE, MEETS_DROPPED = 0.2, 0.93, 0.15
+DROPPED_FOR_MS = 5 * DAY_MS
+HOURS = [1, 1, 1, 1, 1, 1, 3, 5, 6, 5, 4, 4, 7, 6, 4, 4, 4, 5, 7, 9, 12, 12, 8, 3]
+"""How busy each hour of the day is (UTC), relative to the others."""
+
+SURFACES = {"ecommerce": "shop", "video": "player", "social": "feed", "news": "front page"}
+
+
+class Shelf:
+    """The catalogue by language, topic and domain."""
+
+    def __init__(self, items: Sequence[ShopItem]) -> None:
+        self._by_place: dict[tuple[Language, str], list[ShopItem]] = defaultdict(list)
+        for shop_item in items:
+            self._by_place[shop_item.item.language, shop_item.topics[0]].append(shop_item)
+
+    def on_offer(self, language: Language, topic: str, time_ms: int) -> list[ShopItem]:
+        """Items mainly of a topic that are published and available at a time."""
+        return [shop_item for shop_item in self._by_place[language, topic] if is_on_offer(shop_item, time_ms)]
+
+
+def is_on_offer(shop_item: ShopItem, time_ms: int) -> bool:
+    """Whether a user could meet the item at a time."""
+    item = shop_item.item
+    return (
+        item.published_at_ms <= time_ms
+        and (item.available_from_ms or 0) <= time_ms
+        and (item.available_until_ms is None or time_ms < item.available_until_ms)
+    )
+
+
+def relevance(topics: Sequence[str], weights: Weights) -> float:
+    """How well an item of these topics suits interests, 0 to 1: the main topic counts full, the others half."""
+    strongest = max(weights.values())
+    own = weights.get(topics[0], 0.0) + sum(weights.get(topic, 0.0) for topic in topics[1:]) / 2
+    return min(1.0, own / strongest)
+
+
+@dataclass
+class Act:
+    """One step of a session: what is done to an item, and how long it takes."""
+
+    type: EventType
+    seconds: float
+    value: float | None = None
+    text: str | None = None
+
+
+@dataclass
+class Life:
+    """One user's behaviour in order of time; `events` of them between joining and `end_ms`."""
+
+    seed: int
+    user: ShopUser
+    shelf: Shelf
+    events: int
+    end_ms: int
+    _source: random.Random = field(init=False)
+    _to_return: list[ShopItem] = field(default_factory=list)
+    _sent: int = 0
+
+    def __post_init__(self) -> None:
+        self._source = random.Random(f"shop life {self.seed} {self.user.user_id}")
+
+    def run(self) -> Iterator[BehaviorEvent]:
+        """Every event of the user."""
+        sizes = self._session_sizes()
+        last_ms = 0
+        for number, (start_ms, size) in enumerate(zip(self._session_starts(len(sizes)), sizes, strict=True), start=1):
+            session = self._session(max(start_ms, last_ms + PAUSE_MS))
+            session_id = f"{self.user.user_id}-{number}"
+            for act, item, time_ms in itertools.islice(session, size):
+                yield self._event(act, item, time_ms, session_id)
+                self._sent += 1
+                last_ms = time_ms
+
+    def _session_sizes(self) -> list[int]:
+        """Events of each session, summing to `events`."""
+        sizes: list[int] = []
+        while (left := self.events - sum(sizes)) > 0:
+            sizes.append(min(left, self._source.randint(*SESSION_SIZES)))
+        return sizes
+
+    def _session_starts(self, count: int) -> list[int]:
+        last_ms = (self.user.erased_ms or self.end_ms) - LAST_START_MS
+        first_day, last_day = self.user.joined_ms // DAY_MS, last_ms // DAY_MS
+        starts: list[int] = []
+        while len(starts) < count:
+            hour = self._source.choices(range(24), HOURS)[0]
+            day = self._source.randint(first_day, last_day)
+            start_ms = day * DAY_MS + hour * HOUR_MS + self._source.randrange(HOUR_MS)
+            if self.user.joined_ms + MINUTE_MS <= start_ms < last_ms:
+                starts.append(start_ms)
+        return sorted(starts)
+
+    def _session(self, time_ms: int) -> Iterator[tuple[Act, Item | None, int]]:
+        """What happens from a time on, without end; the caller stops when the session is long enough."""
+        focus = self._source.choice(DOMAINS)
+        while self._to_return:
+            yield Act("return", 30, value=1.0), self._to_return.pop().item, time_ms
+            time_ms += 30_000
+        topic = self._topic(time_ms)
+        if self._source.random() < 0.15:
+            yield Act("search", 8, text=self._query(topic)), None, time_ms
+            time_ms += 8_000
+        while True:
+            shop_item = self._pick(topic, focus, time_ms)
+            if shop_item is not None:
+                for act in self._acts(shop_item, time_ms):
+                    yield act, shop_item.item, time_ms
+                    time_ms += int(act.seconds * 1000)
+            time_ms += self._source.randrange(2_000, 20_000)
+            topic = self._topic(time_ms)
+
+    def _topic(self, time_ms: int) -> str:
+        user, source = self.user, self._source
+        changed_ms = user.changes_ms
+        if (
+            changed_ms
+            and user.dropped_topic
+            and 0 <= time_ms - changed_ms < DROPPED_FOR_MS
+            and source.random() < MEETS_DROPPED
+        ):
+            return user.dropped_topic
+        if source.random() < EXPLORATION:
+            return source.choice(list(TOPICS))
+        weights = user.weights_at(time_ms)
+        return source.choices(list(weights), list(weights.values()))[0]
+
+    def _query(self, topic: str) -> str:
+        theme = self._source.choice(TOPICS[topic].theme)
+        return self._source.choice([TOPICS[topic].tag(self.user.language), theme.phrases(self.user.language).tag])
+
+    def _pick(self, topic: str, focus: Domain, time_ms: int) -> ShopItem | None:
+        other: Language = "en" if self.user.language == "zh" else "zh"
+        language = self.user.language if self._source.random() < OWN_LANGUAGE else other
+        offered = self.shelf.on_offer(language, topic, time_ms)
+        focused = [shop_item for shop_item in offered if shop_item.item.domain == focus]
+        if focused and self._source.random() < 0.7:
+            offered = focused
+        return self._source.choice(offered) if offered else None
+
+    def _acts(self, shop_item: ShopItem, time_ms: int) -> list[Act]:
+        """What the user does to an item: liked more often, and for longer, the better it suits them now."""
+        source = self._source
+        suits = relevance(shop_item.topics, self.user.weights_at(time_ms))
+        liked = source.random() < (0.76 + 0.2 * suits if suits else 0.06)
+        seconds = float(source.randrange(40, 300) if liked else source.randrange(3, 15))
+        first = "play" if shop_item.item.domain == "video" else "click" if shop_item.item.domain == "news" else "view"
+        acts = [Act(first, seconds, value=seconds)]  # type: ignore[arg-type]  # one of three literals
+        acts += self._praise(shop_item.item.domain) if liked else self._blame(shop_item)
+        return acts
+
+    def _praise(self, domain: Domain) -> list[Act]:
+        source, chosen = self._source, list[Act]()
+        chances: dict[Domain, list[tuple[float, EventType]]] = {
+            "ecommerce": [(0.4, "add_to_cart"), (0.12, "favorite")],
+            "video": [(0.3, "like"), (0.12, "favorite"), (0.06, "share"), (0.06, "comment"), (0.1, "rating")],
+            "social": [(0.4, "like"), (0.12, "comment"), (0.08, "follow"), (0.1, "share")],
+            "news": [(0.15, "favorite"), (0.12, "share"), (0.15, "like")],
+        }
+        for chance, event_type in chances[domain]:
+            if source.random() < chance:
+                chosen.append(self._act(event_type, good=True))
+        if any(act.type == "add_to_cart" for act in chosen) and source.random() < 0.5:
+            chosen.append(Act("purchase", 60, value=float(source.choice((1, 1, 1, 2)))))
+        return chosen
+
+    def _blame(self, shop_item: ShopItem) -> list[Act]:
+        source, domain = self._source, shop_item.item.domain
+        if domain == "ecommerce" and source.random() < 0.12:
+            self._to_return.append(shop_item)
+            return [Act("purchase", 60, value=1.0)]
+        if domain == "video" and source.random() < 0.6:
+            return [Act("skip", 2)]
+        draw = source.random()
+        if draw < 0.12:
+            return [Act("not_interested", 3)]
+        if draw < 0.25:
+            return [Act("dislike", 2)]
+        if draw < 0.3 and domain in ("video", "social"):
+            return [self._act("comment", good=False)]
+        return [self._act("rating", good=False)] if draw < 0.33 and domain == "video" else []
+
+    def _act(self, event_type: EventType, *, good: bool) -> Act:
+        frames = FRAMES[self.user.language]
+        if event_type == "comment":
+            return Act(event_type, 25, text=self._source.choice(frames.good_comments if good else frames.bad_comments))
+        if event_type == "rating":
+            return Act(event_type, 4, value=float(self._source.choice((4, 5, 5) if good else (1, 2))))
+        return Act(event_type, 4)
+
+    def _event(self, act: Act, item: Item | None, time_ms: int, session_id: str) -> BehaviorEvent:
+        return BehaviorEvent(
+            event_id=f"{self.user.user_id.removeprefix('shop')}-{self._sent}",
+            user_id=self.user.user_id,
+            item_id=item.item_id if item else None,
+            type=act.type,
+            event_time_ms=time_ms,
+            value=act.value,
+            text=act.text,
+            surface="search" if item is None else SURFACES[item.domain],
+            domain=None if item is None else item.domain,
+            session_id=session_id,
+        )
