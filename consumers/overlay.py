@@ -1,6 +1,6 @@
 """A micro-batch folded into the states it touches; nothing is kept until the runtime has committed it."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from consumers.fold import consents, fold, is_empty
@@ -27,13 +27,18 @@ class Touched:
     newest: Record
     waiting_since_ms: int
     changed: bool = False
-    erased: bool = False
+    erased_at_ms: int | None = None
     own_word: bool = False
     profile_arrived: bool = False
     withdrew_profile: bool = False
     withdrew_recommendations: bool = False
     events: list[BehaviorEvent] = field(default_factory=list)
     duplicates: int = 0
+
+    @property
+    def erased(self) -> bool:
+        """Whether the user was erased on the way; what came after counts again."""
+        return self.erased_at_ms is not None
 
     @property
     def key(self) -> StateKey:
@@ -59,23 +64,35 @@ class Touched:
         )
 
 
-def fold_batch(batch: Batch, rules: FoldSettings) -> list[Touched]:
-    """Fold all records of a batch, in its order; one Touched per user, in order of first appearance."""
-    touched = {user.key: user for user in _load(batch)}
-    for record in batch.records:
-        user = touched[record.partition, record.key]
-        _fold_record(user, record, rules)
+def fold_order(record: Record) -> tuple[int, bool]:
+    """Topics have no order among them, so records are folded by Kafka timestamp; an erasure takes its moment with it."""
+    return record.timestamp_ms, isinstance(record.message, EraseControl)
+
+
+def fold_batch(batch: Batch, rules: FoldSettings, erased_at_ms: Mapping[StateKey, int]) -> list[Touched]:
+    """Fold all records of a batch; one Touched per user.
+
+    `erased_at_ms` has the Kafka timestamps of recent erasures: what was sent until then and is read only now is left out.
+    """
+    records = [
+        record
+        for record in sorted(batch.records, key=fold_order)
+        if record.timestamp_ms > erased_at_ms.get((record.partition, record.key), -1)
+    ]
+    touched = {user.key: user for user in _load(records, batch.load)}
+    for record in records:
+        _fold_record(touched[record.partition, record.key], record, rules)
     return list(touched.values())
 
 
-def _load(batch: Batch) -> Iterator[Touched]:
+def _load(records: Sequence[Record], load: Callable[[int, Sequence[str]], Mapping[str, bytes]]) -> Iterator[Touched]:
     first: dict[StateKey, Record] = {}
-    for record in batch.records:
+    for record in records:
         first.setdefault((record.partition, record.key), record)
     stored: dict[StateKey, bytes] = {}
     for partition in {partition for partition, _ in first}:
         keys = [key for number, key in first if number == partition]
-        stored.update({(partition, key): data for key, data in batch.load(partition, keys).items()})
+        stored.update({(partition, key): data for key, data in load(partition, keys).items()})
     for (partition, user_id), record in first.items():
         data = stored.get((partition, user_id))
         state = UserState() if data is None else decode_state(data)
@@ -95,7 +112,7 @@ def _fold_record(user: Touched, record: Record, rules: FoldSettings) -> None:
         else:
             user.duplicates += 1
     elif isinstance(message, EraseControl):
-        user.erased = True
+        user.erased_at_ms = record.timestamp_ms
         user.events.clear()
     elif isinstance(message, EditControl | MuteControl):
         user.own_word |= changed

@@ -39,6 +39,8 @@ from schemas.topics import (
 START_BUDGET_S = 60.0
 MAX_WAITING = 100_000
 """Users remembered as waiting for an item to arrive; beyond it the oldest wait for their next event instead."""
+MAX_ERASURES = 10_000
+"""Erasures remembered, so that what was sent before one and is read after it does not bring the user back."""
 
 
 class Profiler:
@@ -59,6 +61,7 @@ class Profiler:
         self._waiting: dict[str, set[StateKey]] = {}
         self._arrived: list[str] = []
         self._asked: dict[StateKey, float] = {}
+        self._erased_at_ms: dict[StateKey, int] = {}
         self._pending: _Pending = _Pending()
 
     def startup(self) -> None:
@@ -80,7 +83,7 @@ class Profiler:
 
     def process(self, batch: Batch) -> Outputs:
         """Fold the batch; publish lists, profile requests, and the tombstones that erasure and withdrawal call for."""
-        users = fold_batch(batch, self._settings.fold)
+        users = fold_batch(batch, self._settings.fold, self._erased_at_ms)
         self._pending = _Pending(users)
         outputs = Outputs()
         for user in users:
@@ -149,9 +152,7 @@ class Profiler:
         now_ms = int(time.time() * 1000)
         for partition, user_ids in by_partition.items():
             for user_id, data in batch.load(partition, user_ids).items():
-                cause = Cause(
-                    topic=ITEM_VECTORS.name, partition=-1, offset=-1, record_time_ms=now_ms, waiting_since_ms=now_ms
-                )
+                cause = Cause(topic=ITEM_VECTORS.name, partition=-1, offset=-1, record_time_ms=now_ms, waiting_since_ms=now_ms)
                 found.append(((partition, user_id), decode_state(data), cause))
         return found
 
@@ -196,6 +197,11 @@ class Profiler:
     def _learn(self, user: Touched) -> None:
         if user.profile_arrived or user.erased:
             self._asked.pop(user.key, None)
+        if user.erased_at_ms is not None:
+            self._erased_at_ms.pop(user.key, None)  # so that the newest erasure is the last in the dict
+            self._erased_at_ms[user.key] = user.erased_at_ms
+            if len(self._erased_at_ms) > MAX_ERASURES:
+                del self._erased_at_ms[next(iter(self._erased_at_ms))]
         item_ids = [event.item_id for event in user.events if event.item_id is not None]
         if not item_ids:
             return
@@ -210,6 +216,7 @@ class Profiler:
     def on_revoked(self, partitions: frozenset[int]) -> None:
         """Another worker serves these users now."""
         self._asked = {key: at for key, at in self._asked.items() if key[0] not in partitions}
+        self._erased_at_ms = {key: at for key, at in self._erased_at_ms.items() if key[0] not in partitions}
         for item_id in list(self._waiting):
             self._waiting[item_id] = {key for key in self._waiting[item_id] if key[0] not in partitions}
 

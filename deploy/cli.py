@@ -7,6 +7,8 @@ quick and works where only the base install is.
 import typer
 from typer.core import TyperGroup
 
+from deploy import run_commands
+from deploy.demo import commands as demo_commands
 from deploy.local import commands as local_stack
 from schemas.errors import ConfigError, PortraitError
 
@@ -47,4 +49,6 @@ app = typer.Typer(
     rich_markup_mode="markdown",
     help="Portrait: behaviour events on Kafka in, LLM-written user profiles and top-k recommendations out.",
 )
+demo_commands.register(app)
 local_stack.register(app)
+run_commands.register(app)

@@ -7,9 +7,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from consumers.fold import fold, is_empty
+from consumers.overlay import fold_order
 from consumers.runtime.changelog import PROGRESS_KEY
+from consumers.runtime.clients import RawRecord
 from consumers.runtime.processor import Record
-from deploy.reading import RawRecord, read_all
+from deploy.reading import read_all
 from schemas.errors import BadMessage
 from schemas.settings import Settings
 from schemas.state import UserState, decode_state
@@ -21,10 +23,14 @@ INPUTS = (BEHAVIOR_EVENTS, USER_ATTRIBUTES, USER_CONTROLS, USER_PROFILES)
 
 @dataclass(frozen=True)
 class Verdict:
-    """How many users were compared, and which of them differ from the plain fold, with what is wrong."""
+    """How many users were compared, and which of them differ from the plain fold, with what is wrong.
+
+    `event_counts` is what the changelog's states hold, by user; `events` is their sum in the plain fold.
+    """
 
     users: int
     events: int
+    event_counts: Mapping[str, int]
     differing: Mapping[str, str]
 
 
@@ -41,13 +47,14 @@ def judge(settings: Settings) -> Verdict:
         for user_id in folded.keys() | stored.keys()
         if folded.get(user_id) != stored.get(user_id)
     }
-    return Verdict(len(folded.keys() | stored.keys()), events, differing)
+    counts = {user_id: state.event_count for user_id, state in stored.items()}
+    return Verdict(len(folded.keys() | stored.keys()), events, counts, differing)
 
 
 def plain_fold(records: Iterable[Record], settings: Settings) -> tuple[dict[str, UserState], int]:
     """States by user id, empty ones left out, and how many events are in them."""
     states: dict[str, UserState] = {}
-    for record in sorted(records, key=lambda record: record.timestamp_ms):
+    for record in sorted(records, key=fold_order):
         fold(states.setdefault(record.key, UserState()), record.topic, record.message, settings.fold)
     known = {user_id: state for user_id, state in states.items() if not is_empty(state)}
     return known, sum(state.event_count for state in known.values())

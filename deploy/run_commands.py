@@ -22,6 +22,11 @@ class Role(StrEnum):
     NARRATOR = "narrator"
 
 
+def register(app: typer.Typer) -> None:
+    """Add the command to the app."""
+    app.command()(run)
+
+
 def run(
     role: Annotated[Role, typer.Argument(help="catalog: items to vectors. profiler: events to lists. narrator: profiles.")],
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="log every micro-batch")] = False,
@@ -50,9 +55,10 @@ def build(role: Role, settings: Settings) -> "Processor":
     Raises:
         ConfigError: no address of Triton is known.
     """
-    from consumers.catalog import Catalog
     from consumers.inference import InferenceClient
     from consumers.narrator import Narrator
+
+    from consumers.catalog import Catalog
     from consumers.profiler import Profiler
 
     inference = InferenceClient(settings.triton)

@@ -61,7 +61,6 @@ class Poller:
         self._take(first, intake)
         if first:
             self._take(self._consumer.consume(self._max_batch - 1, self._max_wait_s), intake)
-            intake.records.sort(key=lambda record: record.timestamp_ms)
 
     def keep_alive(self, intake: Intake) -> None:
         """Poll while everything is paused, so that the group keeps us."""

@@ -45,7 +45,7 @@ StateKey = tuple[int, str]
 
 @dataclass(frozen=True)
 class Batch:
-    """A micro-batch of records, oldest first by Kafka timestamp; empty when nothing new arrived within the poll.
+    """A micro-batch of records, each partition's in its order; empty when nothing new arrived within the poll.
 
     `load` reads the committed states of keys of one partition; keys without a state are absent.
     """
@@ -73,14 +73,25 @@ class Outputs:
 class Processor(Protocol):
     """A role. The runtime calls every method from one thread."""
 
-    name: str
-    """Consumer group, folder and metric name of the role."""
-    inputs: tuple[Topic, ...]
-    """Topics read in micro-batches; user-keyed ones are co-partitioned."""
-    tables: tuple[Topic, ...]
-    """Compacted topics read in full by every worker, before the first batch and on."""
-    changelog: Topic | None
-    """Where states are logged; None for a role without state."""
+    @property
+    def name(self) -> str:
+        """Consumer group, folder and metric name of the role."""
+        ...
+
+    @property
+    def inputs(self) -> tuple[Topic, ...]:
+        """Topics read in micro-batches; user-keyed ones are co-partitioned."""
+        ...
+
+    @property
+    def tables(self) -> tuple[Topic, ...]:
+        """Compacted topics read in full by every worker, before the first batch and on."""
+        ...
+
+    @property
+    def changelog(self) -> Topic | None:
+        """Where states are logged; None for a role without state."""
+        ...
 
     def startup(self) -> None:
         """Called once before any record. Raises ConfigError when a server or model the role needs is missing."""

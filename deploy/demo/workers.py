@@ -63,6 +63,10 @@ class Workers:
         """kill -9, as a crash would."""
         self._children[role].kill()
 
+    def stop_one(self, role: str) -> None:
+        """End one of them in good order."""
+        self._children[role].stop()
+
     def stop(self) -> None:
         """End all of them in good order."""
         for child in self._children.values():

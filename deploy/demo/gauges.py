@@ -1,0 +1,61 @@
+"""What the workers' own metrics say while the demo runs."""
+
+import threading
+import time
+from pathlib import Path
+
+from deploy.scrape import Snapshot, endpoints, read_workers
+
+EVERY_S = 0.5
+
+
+class Gauges:
+    """Reads the metrics of one worker a role."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def read(self) -> dict[str, Snapshot]:
+        """The newest metrics by role; a role whose process does not answer is absent."""
+        readings = read_workers(endpoints(self._folder))
+        return {reading.endpoint.role: reading.snapshot for reading in readings if reading.snapshot is not None}
+
+    def total(self, role: str, name: str, **labels: str) -> float:
+        """A counter or gauge of a role; 0 while it is not there."""
+        snapshot = self.read().get(role)
+        return 0.0 if snapshot is None else snapshot.total(name, **labels) or 0.0
+
+
+class LlmMeter:
+    """Tokens per second of profile_llm, over the time in which texts were asked for."""
+
+    def __init__(self, gauges: Gauges) -> None:
+        self.tokens = 0.0
+        self.busy_s = 0.0
+        self._gauges = gauges
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="llm-meter", daemon=True)
+        self._thread.start()
+
+    @property
+    def tokens_per_s(self) -> float:
+        """0 before the first text was asked for."""
+        return self.tokens / self.busy_s if self.busy_s else 0.0
+
+    def _run(self) -> None:
+        last_s, last_tokens = time.monotonic(), 0.0
+        while not self._stop.wait(EVERY_S):
+            snapshot = self._gauges.read().get("narrator")
+            if snapshot is None:
+                continue
+            now_s, tokens = snapshot.taken_s, snapshot.total("portrait_llm_tokens_total") or 0.0
+            waiting = snapshot.total("portrait_narrator_queue_users") or 0.0
+            if waiting or tokens > last_tokens:
+                self.busy_s += now_s - last_s
+                self.tokens += max(0.0, tokens - last_tokens)
+            last_s, last_tokens = now_s, tokens
+
+    def stop(self) -> None:
+        """Stop reading."""
+        self._stop.set()
+        self._thread.join()
