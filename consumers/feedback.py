@@ -2,11 +2,13 @@
 
 from collections.abc import Mapping
 
+from schemas.messages import EventType
+
 RATING_NEUTRAL = 3.0
 RATING_STEP = 2.0
 
 
-def event_weight(event_type: str, value: float | None, type_weights: Mapping[str, float]) -> float:
+def event_weight(event_type: EventType, value: float | None, type_weights: Mapping[EventType, float]) -> float:
     """The weight of an event: its type's weight, or for a rating (stars - 3) * 2, so that low stars count against.
 
     `type_weights` is `FoldSettings.type_weights`; an unknown type weighs 0.

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from consumers.feedback import event_weight
-from schemas.messages import Item
+from schemas.messages import EventType, Item
 from schemas.state import UserState
 
 DECLARED_WEIGHT = 4.0
@@ -21,7 +21,7 @@ MS_PER_H = 3_600_000.0
 class InterestRules:
     """How events weigh: by type (`FoldSettings.type_weights`), halved every `half_life_h` hours."""
 
-    type_weights: Mapping[str, float]
+    type_weights: Mapping[EventType, float]
     half_life_h: float
 
 

@@ -6,6 +6,8 @@ The codec is MessagePack with fields by position; the same bytes are in RocksDB 
 
 import msgspec
 
+from schemas.messages import EventType
+
 STATE_CODEC_VERSION = 1
 
 
@@ -15,7 +17,7 @@ class HistoryEvent(msgspec.Struct, array_like=True, frozen=True, order=True):
     event_time_ms: int
     event_id: str
     item_id: str | None
-    type: str
+    type: EventType
     value: float | None = None
     text: str | None = None
 
