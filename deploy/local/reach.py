@@ -24,12 +24,17 @@ def require_kafka(settings: Settings, timeout_s: float = KAFKA_TIMEOUT_S) -> int
         ConfigError: it does not answer, or the login failed.
     """
     said: list[str] = []
-    config: dict[str, Any] = {**settings.kafka.client_config(), "log_level": 0}
-    admin = AdminClient({**config, "error_cb": lambda error: said.append(error.str())})
+    config: dict[str, Any] = {
+        **settings.kafka.client_config(),
+        "log_level": 0,
+        "error_cb": lambda error: said.append(error.str()),
+    }
+    admin = AdminClient(config)
     try:
         return len(admin.describe_cluster(request_timeout=timeout_s).result(timeout_s + 1).nodes)
     except (KafkaException, TimeoutError) as error:
-        why = said[-1] if said else "no answer"
+        admin.poll(0)  # delivers what the connections met with
+        why = said[0] if said else "no answer"
         raise ConfigError(
             f"Kafka at {settings.kafka.bootstrap_servers} did not answer within {timeout_s:.0f} s: {why}; "
             "check PORTRAIT_KAFKA__BOOTSTRAP_SERVERS and the login settings beside it"

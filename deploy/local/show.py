@@ -49,13 +49,12 @@ def status_table(statuses: Sequence[ServiceStatus]) -> Table:
 
 def topics_table(reports: Sequence[TopicReport]) -> Table:
     """A row a topic."""
-    made = table("topic", "key", "partitions", "replicas", "cleanup", "carries", "state")
+    made = table("topic", "key", "partitions", "replicas", "cleanup", "state")
     for report in reports:
         good = cell("created" if report.created else "ok", "green")
         state = cell("differs: " + "; ".join(map(str, report.drift)), "yellow") if report.drift else good
-        topic = report.topic
         counts = str(report.partitions), str(report.replication_factor)
-        made.add_row(topic.name, topic.key.value, *counts, topic.cleanup_policy, cell(topic.carries), state)
+        made.add_row(report.topic.name, report.topic.key.value, *counts, report.topic.cleanup_policy, state)
     return made
 
 
