@@ -34,8 +34,8 @@ class ListRules:
     @classmethod
     def of(cls, settings: Settings) -> "ListRules":
         """The rules these settings ask for."""
-        type_weights: dict[str, float] = {name: weight for name, weight in settings.fold.type_weights.items()}
-        return cls(settings.profiler.top_k, InterestRules(type_weights, settings.profiler.half_life_h))
+        interest = InterestRules(settings.fold.type_weights, settings.profiler.half_life_h)
+        return cls(settings.profiler.top_k, interest)
 
 
 def make_lists(

@@ -11,7 +11,6 @@ from consumers.features import user_features
 from consumers.feedback import event_weight
 from consumers.fold import consents
 from consumers.inference import InferenceClient
-from consumers.interests import InterestRules
 from consumers.lists import ListRules, make_lists
 from consumers.overlay import Touched, fold_batch
 from consumers.refresh import PRIORITY, profile_language, refresh_reason
@@ -54,7 +53,6 @@ class Profiler:
     def __init__(self, inference: InferenceClient, settings: Settings) -> None:
         self._inference = inference
         self._settings = settings
-        self._interest_rules = InterestRules(settings.fold.type_weights, settings.profiler.half_life_h)
         self._list_rules = ListRules.of(settings)
         self._catalogue = Catalogue()
         self._tag_vectors = TagVectors(inference.encode_texts)
@@ -163,7 +161,7 @@ class Profiler:
         if (fresh and not user.own_word) or not consents(user.state, "profile", self._settings.fold):
             return
         state, items = user.state, self._catalogue.items
-        stated = statements(state, items, self._interest_rules)
+        stated = statements(state, items, self._list_rules.interest)
         reason = refresh_reason(state, stated, self._settings)
         if reason is None:
             return

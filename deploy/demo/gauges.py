@@ -5,8 +5,11 @@ import time
 from pathlib import Path
 
 from deploy.scrape import Snapshot, endpoints, read_workers
+from schemas.errors import PortraitError
 
 EVERY_S = 0.5
+QUIET_S = 2.5
+"""Lag must be zero for so long before inputs count as at rest; workers report it once a second."""
 
 
 class Gauges:
@@ -24,6 +27,24 @@ class Gauges:
         """A counter or gauge of a role; 0 while it is not there."""
         snapshot = self.read().get(role)
         return 0.0 if snapshot is None else snapshot.total(name, **labels) or 0.0
+
+    def lag(self, role: str) -> float:
+        """Messages the role has not read yet, as it said within the last second."""
+        return self.total(role, "portrait_lag_messages")
+
+    def await_rest(self, role: str, wait_s: float) -> None:
+        """Return when the role has had nothing left to read for QUIET_S.
+
+        Raises:
+            PortraitError: not within `wait_s`.
+        """
+        still_since = started = time.monotonic()
+        while time.monotonic() - still_since < QUIET_S:
+            if self.lag(role):
+                still_since = time.monotonic()
+            if time.monotonic() - started > wait_s:
+                raise PortraitError(f"the {role} still has messages to read after {wait_s:.0f} s; see its log")
+            time.sleep(0.1)
 
 
 class LlmMeter:

@@ -25,8 +25,6 @@ from schemas.messages import BehaviorEvent
 from schemas.settings import Settings
 from schemas.topics import BEHAVIOR_EVENTS
 
-QUIET_S = 2.5
-"""Lag must be zero for this long before inputs count as at rest; workers report it once a second."""
 LIVE_PROFILES_SHOWN = 12
 
 
@@ -176,7 +174,7 @@ class _Demo:
 
     def _send_burst(self, messages: Iterable[object]) -> tuple[int, float, float, float]:
         """Everything left, at once; gives events, seconds until they are committed, lists, and list stage seconds."""
-        self._await_rest(quiet_s=1.2)
+        self._await_rest()
         before, sent_before, started = self._gauges.read()["profiler"], self._sent.events, time.monotonic()
         with self._show.bar("events as fast as possible", self._source.event_count) as bar:
             for number, _ in enumerate(self._send(messages, bar, Pace(None))):
@@ -203,7 +201,7 @@ class _Demo:
         seen = self._collector.seen
         waiting = int(self._gauges.total("narrator", "portrait_narrator_queue_users"))
         with self._show.bar("profiles", seen.profile_count + waiting) as bar:
-            while time.monotonic() < deadline and (waiting or self._lag("narrator")):
+            while time.monotonic() < deadline and (waiting or self._gauges.lag("narrator")):
                 bar.to(seen.profile_count)
                 self._show_new_profiles()
                 time.sleep(0.25)
@@ -212,19 +210,9 @@ class _Demo:
         if waiting:
             self._show.say(f"{waiting:,} users still wait for a newer text; the demo does not wait for them", "yellow")
 
-    def _lag(self, role: str) -> float:
-        return self._gauges.total(role, "portrait_lag_messages")
-
-    def _await_rest(self, quiet_s: float = QUIET_S) -> None:
-        """Return when the profiler has read all there is, for a while."""
-        deadline, still_since = time.monotonic() + self._plan.drain_wait_s, time.monotonic()
-        while time.monotonic() - still_since < quiet_s:
-            if self._lag("profiler"):
-                still_since = time.monotonic()
-            self._check_alive()
-            if time.monotonic() > deadline:
-                raise PortraitError(f"the profiler is still behind after {self._plan.drain_wait_s:.0f} s; see its log")
-            time.sleep(0.1)
+    def _await_rest(self) -> None:
+        self._gauges.await_rest("profiler", self._plan.drain_wait_s)
+        self._check_alive()
 
     def _until(self, done, bar: Bar, position, *, what: str, wait_s: float) -> None:  # type: ignore[no-untyped-def]
         deadline = time.monotonic() + wait_s
