@@ -34,6 +34,7 @@ REASON_WORDS = {
     "fresh": "new",
 }
 BADGE_CELLS = 6
+SENTENCE_CELLS = 600
 MAX_REASONS = 3
 LEAST_UPPER = 12
 """Lines that events and profile have before the list is cut."""
@@ -162,25 +163,26 @@ def _profile_title(user: Watched, now_ms: int) -> Text:
 def _profile(user: Watched, now_ms: int, width: int, height: int | None) -> RenderableType:
     if user.profile is None:
         return _no_profile(user, now_ms)
+    beside_badge = width - BADGE_CELLS
+    cells = SENTENCE_CELLS if height is None else (height - 2) // 2 * beside_badge // max(1, len(user.profile.summary))
+    sentences = [_sentence(sentence, cells) for sentence in user.profile.summary]
     summary = Table.grid(padding=(0, 1))
     summary.add_column(no_wrap=True)
     summary.add_column()
-    for sentence in user.profile.summary:
-        summary.add_row(_badge(sentence), _sentence(sentence))
+    for sentence, text in zip(user.profile.summary, sentences, strict=True):
+        summary.add_row(_badge(sentence), text)
     statements = user.profile.statements
-    room = len(statements)
-    if height is not None:
-        room = max(1, height - 3 - _lines(user.profile.summary, width - BADGE_CELLS))
+    room = len(statements) if height is None else max(1, height - 3 - _lines(sentences, beside_badge))
     if len(statements) > room:
         more = len(statements) - room + 1
         return Group(summary, "", _statements(statements[: room - 1], width), Text(f"… and {more} more", QUIET))
     return Group(summary, "", _statements(statements, width))
 
 
-def _lines(summary: Sequence[Sentence], width: int) -> int:
-    """Lines that the sentences take beside their badges."""
+def _lines(texts: Sequence[Text], width: int) -> int:
+    """Lines that texts take when wrapped."""
     console = Console(file=StringIO(), width=width)
-    return sum(len(_sentence(sentence).wrap(console, width)) for sentence in summary)
+    return sum(len(text.wrap(console, width)) for text in texts)
 
 
 def _badge(sentence: Sentence) -> Text:
@@ -188,8 +190,8 @@ def _badge(sentence: Sentence) -> Text:
     return Text(label, style)
 
 
-def _sentence(sentence: Sentence) -> Text:
-    text = Text(shown(sentence.text, 600))
+def _sentence(sentence: Sentence, cells: int) -> Text:
+    text = Text(shown(sentence.text, max(20, cells)))
     numbers = " ".join(str(index + 1) for index in sentence.statements)
     return text.append(f" {numbers}", "cyan") if numbers else text
 
