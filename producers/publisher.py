@@ -51,7 +51,7 @@ class Publisher:
             "queue.buffering.max.messages": 200_000,
             "queue.buffering.max.kbytes": 262_144,
             "allow.auto.create.topics": False,
-            "topic.metadata.propagation.max.ms": 10_000,
+            "topic.metadata.propagation.max.ms": 5_000,
             "delivery.report.only.error": True,  # a Python call for each message delivered would halve the rate
             "on_delivery": self._on_failure,
             "error_cb": self._on_client_error,

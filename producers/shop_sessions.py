@@ -63,6 +63,8 @@ class Act:
     seconds: float
     value: float | None = None
     text: str | None = None
+    regretted: bool = False
+    """A purchase that goes back in the next session."""
 
 
 @dataclass
@@ -126,6 +128,8 @@ class Life:
             shop_item = self._pick(topic, focus, time_ms)
             if shop_item is not None:
                 for act in self._acts(shop_item, time_ms):
+                    if act.regretted:  # noted here, since the session may end before this act
+                        self._to_return.append(shop_item)
                     yield act, shop_item.item, time_ms
                     time_ms += int(act.seconds * 1000)
             time_ms += self._source.randrange(2_000, 20_000)
@@ -167,7 +171,7 @@ class Life:
         seconds = float(source.randrange(40, 300) if liked else source.randrange(3, 15))
         first = "play" if shop_item.item.domain == "video" else "click" if shop_item.item.domain == "news" else "view"
         acts = [Act(first, seconds, value=seconds)]  # type: ignore[arg-type]  # one of three literals
-        acts += self._praise(shop_item.item.domain) if liked else self._blame(shop_item)
+        acts += self._praise(shop_item.item.domain) if liked else self._blame(shop_item.item.domain)
         return acts
 
     def _praise(self, domain: Domain) -> list[Act]:
@@ -185,11 +189,10 @@ class Life:
             chosen.append(Act("purchase", 60, value=float(source.choice((1, 1, 1, 2)))))
         return chosen
 
-    def _blame(self, shop_item: ShopItem) -> list[Act]:
-        source, domain = self._source, shop_item.item.domain
+    def _blame(self, domain: Domain) -> list[Act]:
+        source = self._source
         if domain == "ecommerce" and source.random() < 0.12:
-            self._to_return.append(shop_item)
-            return [Act("purchase", 60, value=1.0)]
+            return [Act("purchase", 60, value=1.0, regretted=True)]
         if domain == "video" and source.random() < 0.6:
             return [Act("skip", 2)]
         draw = source.random()
