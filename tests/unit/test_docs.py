@@ -1,0 +1,35 @@
+"""A setting or metric that the docs do not know fails here."""
+
+from pathlib import Path
+
+import prometheus_client
+import pytest
+
+import schemas.metrics
+from schemas.settings import Settings
+
+DOCS = Path(__file__).parents[2] / "docs"
+
+
+def test_every_setting_is_in_the_docs() -> None:
+    text = (DOCS / "settings.md").read_text()
+    for group in Settings.model_fields:
+        for name in type(getattr(Settings(), group)).model_fields:
+            assert f"`PORTRAIT_{group.upper()}__{name.upper()}`" in text
+
+
+def test_every_metric_is_in_the_docs_with_its_meaning() -> None:
+    text = (DOCS / "metrics.md").read_text()
+    ours = [family for family in prometheus_client.REGISTRY.collect() if family.name.startswith("portrait_")]
+    assert len(ours) > 20
+    for family in ours:
+        assert f"| `{family.name}` | {family.type} |" in text
+        assert family.documentation in text
+
+
+@pytest.mark.parametrize("page", sorted(DOCS.rglob("*.md")), ids=lambda page: page.name)
+def test_links_between_pages_and_code_lead_somewhere(page: Path) -> None:
+    import re
+
+    for target in re.findall(r"\]\(([^)#:]+)\)", page.read_text()):
+        assert (page.parent / target).exists(), target
