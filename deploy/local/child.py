@@ -16,6 +16,7 @@ from schemas.errors import ConfigError
 GUARD = Path(__file__).with_name("guard.py")
 GRACE_S = 20.0
 TAIL_BYTES = 64 * 1024
+LINE_CHARACTERS = 300
 
 
 class Child:
@@ -72,7 +73,7 @@ class Child:
 
     def last_lines(self, count: int = 12) -> str:
         """The end of what this run of the command has written."""
-        return tail(self.log, count, self._log_start)
+        return "\n".join(line[:LINE_CHARACTERS] for line in tail(self.log, count, self._log_start).splitlines())
 
 
 class Children:

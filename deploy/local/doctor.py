@@ -11,7 +11,7 @@ from pathlib import Path
 
 from deploy.local.jars import INSTALL_MAVEN, JAVA_MIN, jars_folder, java_path, java_version
 from deploy.local.ports import free_port
-from deploy.local.triton import INSTALL_TRITON, wheel_folder
+from deploy.local.triton import INSTALL_TRITON, python_library, wheel_folder
 from schemas.errors import ConfigError
 from schemas.settings import Settings
 
@@ -116,6 +116,10 @@ def check_triton() -> Check:
         wheel_folder()
     except ConfigError as error:
         return Check("Triton", "not installed", str(error))
+    try:
+        python_library()
+    except ConfigError as error:
+        return Check("Triton", "no shared library of Python", str(error))
     return Check("Triton", f"nvidia-pytriton {importlib.metadata.version('nvidia-pytriton')}")
 
 

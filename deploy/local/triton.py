@@ -3,6 +3,7 @@
 import importlib.util
 import os
 import sys
+import sysconfig
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
@@ -73,7 +74,8 @@ class TritonServer:
         """
         wheel = wheel_folder()
         backends = link_backends(wheel, self.folder / "backends")
-        env = server_environment(wheel, self._settings, self._weights(report))
+        libraries = link_python_library(self.folder / "libs")
+        env = server_environment(wheel, libraries, self._settings, self._weights(report))
         report(self.name, "starting the server")
         self.child = self._children.start(self._command(wheel, backends), env, self.log, self._shm_prefix)
         with ThreadPoolExecutor(max_workers=max(1, len(self._repository.models))) as pool:
@@ -163,7 +165,12 @@ class TritonServer:
             try:
                 load.result()
             except Retryable as error:
-                raise ConfigError(self._failure(child, f"could not load model {name}: {error}")) from error
+                if child.returncode is not None:
+                    raise ConfigError(self._failure(child, f"ended with status {child.returncode} loading {name}")) from error
+                why = str(error).partition("\n")[0]
+                raise ConfigError(
+                    f"Triton could not load model {name}: {why}; the whole traceback is in {self.log}"
+                ) from error
             del waiting[name]
             report(self.name, f"{name} is ready" + (f"; loading {', '.join(waiting)}" if waiting else ""))
 
@@ -197,15 +204,52 @@ def link_backends(wheel: Path, folder: Path) -> Path:
     backend = folder / "python"
     backend.mkdir(parents=True, exist_ok=True)
     for source in [*(wheel / "backends" / "python").iterdir(), stub]:
-        link = backend / source.name
-        link.unlink(missing_ok=True)
-        link.symlink_to(source)
+        link(backend / source.name, source)
     return folder
 
 
-def server_environment(wheel: Path, settings: Settings, folders: Mapping[str, Path]) -> dict[str, str]:
+def python_library() -> Path:
+    """This Python's shared library, which runs the models.
+
+    Raises:
+        ConfigError: it has none.
+    """
+    name = str(sysconfig.get_config_var("INSTSONAME"))
+    places = [Path(str(sysconfig.get_config_var("LIBDIR"))), Path(sys.base_prefix) / "lib"]
+    library = next((place / name for place in places if ".so" in name and (place / name).exists()), None)
+    if library is None:
+        version = f"{sys.version_info.major}.{sys.version_info.minor}"
+        raise ConfigError(
+            f"Triton's models need the shared library of Python, and {sys.executable} has none in {places[0]}; install it "
+            f"(Debian: `apt-get install libpython{version}`), or make the environment with a Python built with --enable-shared"
+        )
+    return library
+
+
+def link_python_library(folder: Path) -> Path:
+    """A folder with nothing in it but this Python's shared library.
+
+    Left alone the stub takes any of the same minor version, such as the system's, beside the standard library of this one; two
+    patch releases mixed fail at `import ssl`.
+
+    Raises:
+        ConfigError: this Python has no shared library.
+    """
+    library = python_library()
+    folder.mkdir(parents=True, exist_ok=True)
+    link(folder / library.name, library)
+    return folder
+
+
+def link(name: Path, target: Path) -> None:
+    """Make a symbolic link, in place of an older one."""
+    name.unlink(missing_ok=True)
+    name.symlink_to(target)
+
+
+def server_environment(wheel: Path, python: Path, settings: Settings, weights: Mapping[str, Path]) -> dict[str, str]:
     """What the server and its models see: the wheel's libraries, this Python, and the model settings."""
-    libraries = wheel.parents[1] / "nvidia_pytriton.libs"
+    libraries = [str(wheel.parents[1] / "nvidia_pytriton.libs"), str(python), os.environ.get("LD_LIBRARY_PATH", "")]
     model_settings = {f"PORTRAIT_MODELS__{name.upper()}": str(value) for name, value in settings.models.model_dump().items()}
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("PORTRAIT_")}  # no Kafka passwords
     return {
@@ -213,7 +257,7 @@ def server_environment(wheel: Path, settings: Settings, folders: Mapping[str, Pa
         "TOKENIZERS_PARALLELISM": "false",
         **inherited,
         **model_settings,
-        **{f"PORTRAIT_WEIGHTS__{name.upper()}": str(path) for name, path in folders.items()},
-        "LD_LIBRARY_PATH": os.pathsep.join(filter(None, [str(libraries), os.environ.get("LD_LIBRARY_PATH")])),
+        **{f"PORTRAIT_WEIGHTS__{name.upper()}": str(path) for name, path in weights.items()},
+        "LD_LIBRARY_PATH": os.pathsep.join(filter(None, libraries)),
         "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)]),
     }
