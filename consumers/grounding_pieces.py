@@ -126,7 +126,7 @@ def _spellings(statement: Statement) -> set[str]:
             return set()
         return {fold(statement.value or "")} - {""}
     if statement.stance == "viewed":
-        return {fold(title) for title in _title_spellings(statement.topic)} - {""}
+        return {fold(title).replace('"', mark) for title in _title_spellings(statement.topic) for mark in "\"'"} - {""}
     tag = fold(statement.topic)
     forms = {tag, tag.replace("-", " "), tag.replace("&", "and"), tag.replace("'", "")}
     if tag.isascii() and tag[-1:].isalpha():
