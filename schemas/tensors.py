@@ -16,6 +16,7 @@ class Tensor:
     name: str
     datatype: str
     shape: tuple[int, ...]
+    optional: bool = False
 
 
 @dataclass(frozen=True)
@@ -54,10 +55,17 @@ PROFILE_LLM = ModelContract(
     "profile_llm",
     inputs=(
         Tensor("text_input", "BYTES", (1,)),
-        Tensor("stream", "BOOL", (1,)),
-        Tensor("sampling_parameters", "BYTES", (1,)),  # JSON: max_tokens, temperature, top_p, stop, seed
+        Tensor("stream", "BOOL", (1,), optional=True),
+        Tensor("sampling_parameters", "BYTES", (1,), optional=True),  # JSON: max_tokens, temperature, top_p, stop, seed
+        Tensor("exclude_input_in_output", "BOOL", (1,), optional=True),  # else the answer begins with the prompt
+        Tensor("return_finish_reason", "BOOL", (1,), optional=True),
+        Tensor("return_num_output_tokens", "BOOL", (1,), optional=True),
     ),
-    outputs=(Tensor("text_output", "BYTES", (-1,)),),
+    outputs=(
+        Tensor("text_output", "BYTES", (-1,)),
+        Tensor("finish_reason", "BYTES", (-1,)),  # stop or length; only when asked for
+        Tensor("num_output_tokens", "UINT32", (-1,)),  # only when asked for
+    ),
     batched=False,
 )
 
