@@ -45,7 +45,6 @@ class Touched:
         """Where the state lives."""
         return self.partition, self.user_id
 
-    @property
     def stored(self) -> bytes | None:
         """The state as it is stored; None, a tombstone, when nothing is known."""
         return None if is_empty(self.state) else encode_state(self.state)

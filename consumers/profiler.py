@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from consumers.catalogue import Catalogue
 from consumers.features import user_features
 from consumers.feedback import event_weight
-from consumers.fold import consents
+from consumers.fold import consents, is_empty
 from consumers.inference import InferenceClient
 from consumers.lists import ListRules, make_lists
 from consumers.overlay import Touched, fold_batch
@@ -87,8 +87,8 @@ class Profiler:
         for user in users:
             self._retract(user, outputs)
             if user.changed or user.erased:
-                outputs.states[user.key] = user.stored
-        changed = [user for user in users if user.changed and user.stored is not None]
+                outputs.states[user.key] = user.stored()
+        changed = [user for user in users if user.changed and not is_empty(user.state)]
         listed = [(user.key, user.state, user.cause) for user in changed]
         listed += self._users_of_arrivals(batch, {user.key for user in users})
         self._publish_lists(listed, outputs)

@@ -21,8 +21,8 @@ log = logging.getLogger("portrait.health")
 ENDPOINTS_FOLDER = "endpoints"
 """Below the project folder: one JSON file a running process, with its role, replica, pid and url."""
 
-ALIVE_WITHIN_S = 60.0
-"""A loop that has not turned for this long is taken for hung; longer than any one call inside it."""
+ALIVE_WITHIN_S = 240.0
+"""A loop that has not turned for this long is taken for hung; longer than a commit that waits for a broker to come back."""
 
 
 class _Server(ThreadingMixIn, WSGIServer):
