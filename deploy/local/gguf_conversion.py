@@ -5,6 +5,7 @@
 transformers reads GGUF itself, but takes 45 s over this one, asks for one more package, and mistakes its end token.
 """
 
+import json
 import sys
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ import numpy.typing as npt
 import torch
 from safetensors.torch import save_file
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
-from transformers import GenerationConfig, LlamaConfig, PreTrainedTokenizerFast
+from transformers import LlamaConfig, PreTrainedTokenizerFast
 
 LAYER_PARTS = {
     "attn_norm": "input_layernorm",
@@ -145,7 +146,7 @@ def read_tokenizer(metadata: Metadata) -> PreTrainedTokenizerFast:
     kinds = metadata["tokenizer.ggml.token_type"]
     control = [token for token, kind in zip(tokens, kinds, strict=True) if kind == CONTROL_TOKEN]
     tokenizer.add_special_tokens([AddedToken(token, normalized=False, special=True) for token in control])
-    return PreTrainedTokenizerFast(
+    return PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]
         tokenizer_object=tokenizer,
         bos_token=tokens[metadata["tokenizer.ggml.bos_token_id"]],
         eos_token=tokens[metadata["tokenizer.ggml.eos_token_id"]],
