@@ -72,11 +72,8 @@ def convert(source: Path, folder: Path) -> None:
     weights = {hf_name(tensor.name): read_weight(tensor, config) for tensor in reader.tensors}
     config.tie_word_embeddings = "lm_head.weight" not in weights
     config.save_pretrained(folder)
-    GenerationConfig(
-        bos_token_id=config.bos_token_id,
-        eos_token_id=config.eos_token_id,
-        pad_token_id=config.pad_token_id,
-    ).save_pretrained(folder)
+    ends = {name: getattr(config, name) for name in ("bos_token_id", "eos_token_id", "pad_token_id")}
+    (folder / "generation_config.json").write_text(json.dumps(ends))
     save_file(weights, folder / "model.safetensors", {"format": "pt"})
     read_tokenizer(metadata).save_pretrained(folder)
 
