@@ -78,7 +78,7 @@ class Cells:
     def time_ms(self, row: Row, column: str, unit: TimeUnit, time_format: str | None = None) -> int | None:
         """The cell as Unix milliseconds."""
         cell = row.get(column)
-        if isinstance(cell, datetime | date):
+        if isinstance(cell, date):
             return _date_ms(cell)
         text = self.text(row, column)
         if text is None:

@@ -170,5 +170,5 @@ def _parquet_file(path: Path) -> Any:
     try:
         from pyarrow import parquet
     except ImportError as error:
-        raise ConfigError(f"{path}: Parquet needs pyarrow; install portrait with its `data` extra") from error
+        raise ConfigError(f"{path}: Parquet needs pyarrow: {error}; install portrait with its `data` extra") from error
     return parquet.ParquetFile(path)
