@@ -52,3 +52,6 @@ app = typer.Typer(
 demo_commands.register(app)
 local_stack.register(app)
 run_commands.register(app)
+
+if __name__ == "__main__":
+    app()

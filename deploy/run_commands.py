@@ -2,7 +2,6 @@
 
 import logging
 import signal
-from collections.abc import Callable
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
 
@@ -56,15 +55,18 @@ def build(role: Role, settings: Settings) -> "Processor":
         ConfigError: no address of Triton is known.
     """
     from consumers.inference import InferenceClient
-    from consumers.narrator import Narrator
-
-    from consumers.catalog import Catalog
-    from consumers.profiler import Profiler
 
     inference = InferenceClient(settings.triton)
-    builders: dict[Role, Callable[[], Processor]] = {
-        Role.CATALOG: lambda: Catalog(inference),
-        Role.PROFILER: lambda: Profiler(inference, settings),
-        Role.NARRATOR: lambda: Narrator(inference, settings),
-    }
-    return builders[role]()
+    match role:
+        case Role.CATALOG:
+            from consumers.catalog import Catalog
+
+            return Catalog(inference)
+        case Role.PROFILER:
+            from consumers.profiler import Profiler
+
+            return Profiler(inference, settings)
+        case Role.NARRATOR:
+            from consumers.narrator import Narrator
+
+            return Narrator(inference, settings)
