@@ -17,16 +17,18 @@ CONDITION = frozenset({"retired", "unemployed", "self-employed", "freelance"})
 NEEDS_QUOTES = re.compile(r"[,.;:!?&，。、；：！？]|\band\b|\bor\b|\bbut\b|和|与|及|但", re.IGNORECASE)
 
 
-def plain_text(statements: Sequence[Statement], language: Language, indexes: Sequence[int] | None = None) -> list[Sentence]:
+def plain_text(
+    statements: Sequence[Statement], language: Language, indexes: Sequence[int] | None = None, follows: bool = False
+) -> list[Sentence]:
     """The facts in one sentence of the language; empty without facts.
 
-    With `indexes` only those statements are written, as a sentence that can follow another one.
+    With `indexes` only those statements are written; with `follows` the sentence names the user as one after another does.
     """
     chosen = range(len(statements)) if indexes is None else indexes
     facts = _Facts([statements[index] for index in chosen])
     if facts.nothing:
         return []
-    text = _chinese(facts) if language == "zh" else _english(facts, _subject(statements, indexes))
+    text = _chinese(facts) if language == "zh" else _english(facts, _subject(statements) if follows else "")
     return [Sentence(text=text, source="plain", statements=list(chosen))]
 
 
@@ -52,10 +54,8 @@ class _Facts:
         return not (self.likes or self.dislikes or self.viewed or self.declared)
 
 
-def _subject(statements: Sequence[Statement], indexes: Sequence[int] | None) -> str:
+def _subject(statements: Sequence[Statement]) -> str:
     """How a sentence that follows another one names the user."""
-    if indexes is None:
-        return ""
     gender = next(
         (statement.value for statement in statements if statement.topic == "gender" and statement.stance == "is"), ""
     )

@@ -1,8 +1,8 @@
 """What profile_llm is asked: one short sentence per part of a profile, shown by examples from other walks of life.
 
 Small models copy form well and follow rules badly. So each part is asked on its own, and the examples have exactly the facts
-the question has (an example with an age or a third title makes a small model invent one). The text before the question depends on that shape
-alone, so the model can reuse its prefix. Facts are data: cleaned, on one line each, names in quotation marks.
+the question has (an example with an age or a third title makes a small model invent one). The text before the question depends
+on that shape alone, so the model can reuse its prefix. Facts are data: cleaned, on one line each, titles in quotation marks.
 """
 
 from collections.abc import Sequence
@@ -74,8 +74,13 @@ def writable(part: Part, statements: Sequence[Statement], language: Language) ->
     return language == "zh" or all(_latin(statement.value or statement.topic) for statement in told)
 
 
-def prompt(part: Part, statements: Sequence[Statement], language: Language, template: ChatTemplate = CHATML) -> str:
-    """The text the model is given to continue with the part's sentence."""
+def prompt(
+    part: Part, statements: Sequence[Statement], language: Language, attempt: int = 0, template: ChatTemplate = CHATML
+) -> str:
+    """The text the model is given to continue with the part's sentence.
+
+    A later attempt turns the examples round: small models like to copy from the last one.
+    """
     facts = _facts(part, statements, language)
     if part.kind == "about":
         people = [_alike(person, facts) for person in PEOPLE[language]]
@@ -83,6 +88,8 @@ def prompt(part: Part, statements: Sequence[Statement], language: Language, temp
         named = [person.names for person in PEOPLE[language]] if part.kind == "dislikes" else TITLES[language]
         examples = zip(PEOPLE[language], named, strict=True)
         people = [Person(person.subject, names=names[: len(facts.names)]) for person, names in examples]
+    turn = attempt * 2 % len(people)
+    people = people[turn:] + people[:turn]
     answer = _chinese_answer if language == "zh" else _english_answer
     turns = [(_question(part.kind, person, language), answer(part.kind, person)) for person in people]
     return template.render(SYSTEM[language], turns, _question(part.kind, facts, language))

@@ -119,6 +119,9 @@ class NarratorSettings(Group):
     max_in_flight: int = Field(32, ge=1, description="texts asked of Triton at once")
     max_tokens: int = Field(96, ge=8)
     queue_limit: int = Field(10_000, ge=1, description="users waiting for a text; beyond it reading pauses")
+    llm_languages: frozenset[Language] = Field(
+        frozenset({"en"}), description="languages profile_llm can write; profiles in others are plain text"
+    )
 
 
 class RuntimeSettings(Group):

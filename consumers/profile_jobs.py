@@ -1,0 +1,96 @@
+"""One profile on its way: its sentences, who is writing each, and what came of it. Pure; the narrator runs it."""
+
+from dataclasses import dataclass, field
+
+from consumers.grounding import Fault, read
+from consumers.plain_text import plain_text
+from consumers.prompts import Part, parts, prompt, writable
+from schemas.messages import Language, ProfileRequest, Sentence
+
+ATTEMPTS = 2
+"""How often the model is asked for a sentence before the plain one stands in."""
+
+
+@dataclass(eq=False)
+class PartWork:
+    """One sentence to be: asked of the model until `sentence` is there, or given up for the plain one (`plain`)."""
+
+    part: Part
+    plain: bool = False
+    asked: bool = False
+    attempt: int = 0
+    sentence: Sentence | None = None
+
+    @property
+    def waiting(self) -> bool:
+        """Whether the model is still to be asked."""
+        return not (self.plain or self.asked or self.sentence)
+
+
+@dataclass(eq=False)
+class ProfileJob:
+    """The latest request of a user and its sentences."""
+
+    request: ProfileRequest
+    partition: int
+    offset: int
+    works: list[PartWork] = field(default_factory=list)
+    generated_tokens: int = 0
+    dropped: bool = False
+
+    @classmethod
+    def of(cls, request: ProfileRequest, partition: int, offset: int, languages: frozenset[Language]) -> "ProfileJob":
+        """The job for a request. The model is asked in `languages` only."""
+        asks = request.language in languages
+        found = parts(request.statements)
+        works = [PartWork(part, plain=not (asks and writable(part, request.statements, request.language))) for part in found]
+        return cls(request, partition, offset, works)
+
+    @property
+    def rank(self) -> tuple[int, int, int, int]:
+        """Order of work: priority, then age."""
+        return self.request.priority, self.request.requested_at_ms, self.partition, self.offset
+
+    @property
+    def finished(self) -> bool:
+        """Whether every sentence is written or given up."""
+        return all(work.plain or work.sentence for work in self.works)
+
+    def question(self, work: PartWork) -> str:
+        """The prompt of the work's next attempt."""
+        return prompt(work.part, self.request.statements, self.request.language, work.attempt)
+
+    def answer(self, work: PartWork, text: str) -> list[Fault]:
+        """Take the model's words for the sentence if they are grounded; else ask again, or give the sentence up."""
+        basis = work.part.basis
+        text = text.strip()
+        reading = read(text, [self.request.statements[index] for index in basis], self.request.language)
+        if reading.faults:
+            self.fail(work)
+        else:
+            work.asked = False
+            said = sorted(basis[index] for index in reading.mentioned)
+            work.sentence = Sentence(text=text, source="llm", statements=said)
+        return reading.faults
+
+    def fail(self, work: PartWork) -> None:
+        """This attempt gave nothing to publish."""
+        work.asked = False
+        work.attempt += 1
+        work.plain = work.attempt >= ATTEMPTS
+
+    def ask_again(self, work: PartWork) -> None:
+        """The model could not be reached: the attempt does not count."""
+        work.asked = False
+
+    def summary(self) -> list[Sentence]:
+        """The finished sentences; plain ones are marked, and are one sentence where the model wrote none."""
+        statements, language = self.request.statements, self.request.language
+        if not any(work.sentence for work in self.works):
+            return plain_text(statements, language)
+        summary: list[Sentence] = []
+        for work in self.works:
+            follows = language == "en" and bool(summary or work.part.kind != "about")
+            indexes = work.part.statements
+            summary += [work.sentence] if work.sentence else plain_text(statements, language, indexes, follows)
+        return summary
