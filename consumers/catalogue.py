@@ -230,7 +230,6 @@ class Catalogue:
             self.item_ids[row] = moved_id
             self._rows[moved_id] = row
             self._describe(row, self._items[moved_id])
-        self._matrix[last] = 0.0
         self.popularity.move(last, row)
         self.item_ids.pop()
         self._tags.pop()

@@ -108,7 +108,7 @@ def check_reasons(place: RecommendedItem, state: UserState, catalogue: Catalogue
                 assert NOW_MS - 14 * DAY_MS <= one.published_at_ms <= NOW_MS
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(
     items(),
     st.lists(users(), min_size=1, max_size=3),
@@ -142,7 +142,7 @@ def test_a_list_holds_only_what_the_user_may_see_once_and_is_full(
             check_reasons(place, state, catalogue, {**dict.fromkeys(IDS, 0), **popular})
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(items(), st.lists(users(), min_size=2, max_size=4), st.integers(0, 1000))
 def test_without_diversity_a_list_is_the_best_of_the_longest_list(
     entries: list[Item], states: list[UserState], seed: int
@@ -190,10 +190,19 @@ def test_a_reversed_preference_wins_over_a_thousand_clicks() -> None:
 
 def test_items_of_a_refused_tag_explain_nothing() -> None:
     catalogue = shop()
-    add(catalogue, item("both", tags=["sports", "travel"]), topic_vector("sports"))
-    state = user(event("both", "like", 1.0), event("travel-0", "view", 2.0), muted_tags=["sports"])
-    for place in list_of(state, topic_vector("travel"), catalogue):
-        assert "All about both" not in [reason.detail for reason in place.reasons]
+    add(catalogue, item("both", tags=["sports", "travel"]), topic_vector("travel"))
+    history = event("both", "like", 1.0), event("travel-0", "view", 2.0)
+    for muted, told in (([], "All about both"), (["sports"], "All about travel-0")):
+        for place in list_of(user(*history, muted_tags=muted), topic_vector("travel"), catalogue):
+            assert [reason.detail for reason in place.reasons if reason.kind == "similar_to"] == [told]
+
+
+@pytest.mark.parametrize("kind", ["like", "dislike"])
+def test_an_item_is_not_called_similar_to_its_opposite(kind: str) -> None:
+    catalogue = shop()
+    add(catalogue, item("opposite", tags=[]), [-value for value in topic_vector("music")])
+    places = list_of(user(event("opposite", kind)), topic_vector("music"), catalogue)
+    assert all(place.item_id.startswith("music-") and not place.reasons for place in places)
 
 
 def test_the_profile_text_draws_the_list_its_way() -> None:
