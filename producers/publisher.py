@@ -1,5 +1,6 @@
 """The one Kafka producer of this room: idempotent, and partitioned as the Java client does it."""
 
+import logging
 import time
 from collections.abc import Sequence
 from types import TracebackType
@@ -56,9 +57,10 @@ class Publisher:
             "on_delivery": self._on_failure,
             "error_cb": self._on_client_error,
             "client.id": "portrait-producer",
+            "log_level": 3,  # errors only; what matters is raised by flush
         }
         self._fatal: KafkaError | None = None
-        self._producer = Producer(config)
+        self._producer = Producer(config, logger=logging.getLogger(__name__))
 
     def send(self, topic: Topic, key: str, message: BaseModel) -> None:
         """Queue a message; `key` is its user_id or item_id.
