@@ -7,7 +7,7 @@ quick and works where only the base install is.
 import typer
 from typer.core import TyperGroup
 
-from deploy import run_commands
+from deploy import produce_commands, run_commands
 from deploy.demo import commands as demo_commands
 from deploy.local import commands as local_stack
 from schemas.errors import ConfigError, PortraitError
@@ -52,6 +52,7 @@ app = typer.Typer(
 demo_commands.register(app)
 local_stack.register(app)
 run_commands.register(app)
+produce_commands.register(app)
 
 if __name__ == "__main__":
     app()

@@ -101,7 +101,7 @@ class _Demo:
         self._collector = Collector(self._settings)
         meter = LlmMeter(self._gauges)
         try:
-            with Publisher(self._settings.kafka, linger_ms=0) as publisher:
+            with Publisher(self._settings.kafka) as publisher:
                 self._publisher = publisher
                 self._send_catalogue()
                 self._send_declared()
