@@ -136,10 +136,7 @@ class Follower:
                 request, isolation_level=IsolationLevel.READ_UNCOMMITTED, request_timeout=REQUEST_TIMEOUT_S
             )
             found.append(
-                {
-                    TopicPartition(place.topic, place.partition): future.result(REQUEST_TIMEOUT_S).offset
-                    for place, future in futures.items()
-                }
+                {TopicPartition(place.topic, place.partition): future.result().offset for place, future in futures.items()}
             )
         return found[0], found[1]
 

@@ -2,7 +2,6 @@
 
 import time
 from collections import deque
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from pydantic import BaseModel
@@ -40,6 +39,7 @@ class SeenEvent:
     arrived_ms: int
     event: BehaviorEvent | None
     refusal: str = ""
+    topic: str = topics.BEHAVIOR_EVENTS.name
 
 
 @dataclass
@@ -106,7 +106,7 @@ class Watched:
 
     def refuse(self, arrived_ms: int, topic: str, error: BadMessage) -> None:
         """Take in a message of this user that is not valid."""
-        self.events.appendleft(SeenEvent(arrived_ms, None, f"{topic}: {error.reason}"))
+        self.events.appendleft(SeenEvent(arrived_ms, None, error.reason, topic))
 
     def _erase(self, arrived_ms: int) -> None:
         self.events.clear()
@@ -182,11 +182,10 @@ class Watcher:
                 self._take(record)
         return []
 
-    def load(self) -> Iterator[None]:
-        """Poll until everything that is there has been read, with a stop after each slice."""
+    def load(self) -> None:
+        """Poll until everything that is there has been read."""
         while self.loading:
             self.poll(0.1)
-            yield
 
     def _is_theirs(self, record: RawRecord) -> bool:
         if record.topic == topics.ITEMS.name:

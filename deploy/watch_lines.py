@@ -13,7 +13,7 @@ from schemas.messages import (
     UserAttributes,
     UserProfile,
 )
-from schemas.topics import BEHAVIOR_EVENTS, RECOMMENDATIONS, USER_PROFILES
+from schemas.topics import RECOMMENDATIONS, USER_PROFILES
 
 PRESENT_EVENTS = 10
 
@@ -23,8 +23,7 @@ def present_lines(user: Watched, now_ms: int) -> list[str]:
     if not user.known:
         return [f"{clock(now_ms, now_ms)} nothing is known of {shown(user.user_id, 60)} yet"]
     changes = [
-        Change(BEHAVIOR_EVENTS.name, seen.arrived_ms, seen.event, seen.refusal)
-        for seen in reversed(list(user.events)[:PRESENT_EVENTS])
+        Change(seen.topic, seen.arrived_ms, seen.event, seen.refusal) for seen in reversed(list(user.events)[:PRESENT_EVENTS])
     ]
     if user.profile:
         changes.append(Change(USER_PROFILES.name, user.profile_arrived_ms, user.profile))
@@ -62,5 +61,5 @@ def _told(user: Watched, change: Change) -> tuple[str, str]:
         case EraseControl():
             return "erased", ""
         case _ if change.refusal:
-            return "refused", f"{change.topic}: {change.refusal}"
+            return "refused", f"{change.refusal} in {change.topic}"
     return "gone", change.topic

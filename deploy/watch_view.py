@@ -125,7 +125,7 @@ def _id_of(seen: SeenEvent) -> str:
 
 def _event_cells(user: Watched, seen: SeenEvent, width: int) -> tuple[Text, Text]:
     if seen.event is None:
-        return Text("refused", "red"), Text(shown(seen.refusal, width), "red")
+        return Text("refused", "red"), Text(shown(f"{seen.refusal} in {seen.topic}", width), "red")
     return Text(seen.event.type.replace("_", " ")), Text(shown(about(user, seen.event), width))
 
 

@@ -192,6 +192,8 @@ def test_lines_for_a_pipe() -> None:
     edit = EditControl(user_id="user-a", issued_at_ms=NOW_MS, topic="科技", stance="not_interested")
     assert change_line(user, Change("", NOW_MS, edit), NOW_MS).endswith("edit     科技: not_interested")
     assert change_line(user, Change(USER_PROFILES.name, NOW_MS, None), NOW_MS).endswith("gone     user-profiles")
+    user.refuse(NOW_MS, BEHAVIOR_EVENTS.name, BadMessage("not_json", "x"))
+    assert any(line.endswith("refused  not_json in behavior-events") for line in present_lines(user, NOW_MS))
     assert present_lines(a_user(), NOW_MS)[0].endswith("nothing is known of user-a yet")
 
 
