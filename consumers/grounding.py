@@ -90,7 +90,7 @@ def read(text: str, statements: Sequence[Statement], language: Language) -> Read
 
 
 def _best_path(text: str, facts: Facts) -> list[_Step]:
-    """Shortest path over (position, context): a fault is dear, a piece is cheap, so long facts win over their parts."""
+    """Shortest path over (position, context). A fault is dear, a fact cheaper than a word: long facts win over their parts."""
     folded = fold(text)
     reached: list[dict[_Context, _Step]] = [{} for _ in range(len(text) + 1)]
     reached[0][_Context()] = _Step(0, None, None, None, None)
@@ -100,7 +100,7 @@ def _best_path(text: str, facts: Facts) -> list[_Step]:
         for piece in pieces_at(text, folded, position, facts):
             for context, step in reached[position].items():
                 for following, fault, statement in _read_piece(context, piece, facts):
-                    cost = step.cost + 1 + (FAULT_COST if fault else 0)
+                    cost = step.cost + (1 if piece.kind == "fact" else 2) + (FAULT_COST if fault else 0)
                     known = reached[piece.end].get(following)
                     if known is None or cost < known.cost:
                         reached[piece.end][following] = _Step(cost, piece, fault, statement, step)
@@ -183,11 +183,12 @@ def _shape_faults(
         yield Fault("unfinished", text[-20:])
     words = [step.piece for step in path if step.piece is not None and step.piece.text.strip()]
     for before, after in pairwise(words):
-        if before.text == after.text and after.kind != "fact":
+        if before.text == after.text and "fact" not in (before.kind, after.kind):
             yield Fault("repeated", after.text)
-    for index in sorted({index for index in mentions if mentions.count(index) > 1}):
-        if statements[index].topic != "gender":
-            yield Fault("repeated", statements[index].topic)
+    named = [piece for piece in words if piece.kind == "fact"]
+    for piece in named:
+        if sum(other.statements == piece.statements for other in named) > len(piece.statements):
+            yield Fault("repeated", piece.text)
     too_strong = any(statements[index].stance == LIKES and statements[index].strength < STRONG_STRENGTH for index in mentions)
     if too_strong and any(piece.kind == "word" and piece.text in STRONG for piece in words):
         yield Fault("overstated", next(piece.text for piece in words if piece.text in STRONG))

@@ -1,0 +1,78 @@
+"""Interests and statements: what holds of a user, and why."""
+
+from consumers.interests import InterestRules, interests
+from consumers.statements import clean, statements
+from schemas.settings import FoldSettings
+from schemas.state import Attributes, HistoryEvent, UserState
+from tests.unit.profile_cases import Happened, item, state_of
+
+RULES = InterestRules(FoldSettings().type_weights, half_life_h=10.0)
+CATALOGUE = {
+    "run": item("run", "sports", title="Trail Shoes"),
+    "ball": item("ball", "sports", title="Match Ball"),
+    "scary": item("scary", "horror", "film", title="Night Terror"),
+    "pan": item("pan", "cooking", title="Iron Pan"),
+}
+
+
+def test_weight_is_shared_over_tags_and_halves_with_age() -> None:
+    state = UserState(events=[HistoryEvent(0, "e1", "scary", "like"), HistoryEvent(36_000_000, "e2", "run", "like")])
+    found = interests(state, CATALOGUE, RULES)
+    assert found["sports"].weight == 3.0
+    assert found["horror"].weight == found["film"].weight == 0.75
+
+
+def test_evidence_is_what_speaks_for_the_outcome_newest_first_and_bounded() -> None:
+    liked: list[Happened] = [(f"e{number}", "like", "run") for number in range(9)]
+    found = interests(state_of(*liked, ("bad", "dislike", "ball")), CATALOGUE, RULES)
+    assert found["sports"].evidence == ("event:e8", "event:e7", "event:e6", "event:e5", "event:e4")
+
+
+def test_low_stars_count_against() -> None:
+    state = UserState(events=[HistoryEvent(0, "e1", "scary", "rating", 1.0)])
+    assert interests(state, CATALOGUE, RULES)["horror"] == (-2.0, ("event:e1",))
+
+
+def test_an_edit_wins_over_a_thousand_clicks() -> None:
+    state = state_of(*[(f"e{number}", "purchase", "run") for number in range(1000)])
+    state.edits = {"Sports": "not_interested", "opera": "interested"}
+    found = interests(state, CATALOGUE, RULES)
+    assert found["sports"].weight < 0 and found["sports"].evidence == ("field:edits",)
+    assert found["opera"].weight > 0
+    said = {(statement.stance, statement.topic) for statement in statements(state, CATALOGUE, RULES)}
+    assert said == {("likes", "opera"), ("dislikes", "sports")}  # nor is a title of that tag shown
+
+
+def test_muted_tags_and_items_are_in_no_statement() -> None:
+    state = state_of(("e1", "like", "run"), ("e2", "like", "scary"), ("e3", "like", "pan"))
+    state.muted_tags, state.muted_items = ["HORROR"], ["pan"]
+    topics = {statement.topic for statement in statements(state, CATALOGUE, RULES)}
+    assert topics == {"sports", "film", "cooking", "Trail Shoes"}
+
+
+def test_declared_tags_and_fields_are_their_own_evidence() -> None:
+    attributes = Attributes(0, age=25, gender="male", occupation="other", tags=["旅游", "旅游"])
+    found = statements(UserState(attributes=attributes), CATALOGUE, RULES)
+    assert [(s.topic, s.value, s.evidence) for s in found] == [
+        ("旅游", None, ["field:tags"]),
+        ("age", "25", ["field:age"]),
+        ("gender", "male", ["field:gender"]),
+    ]
+    assert found[0].strength == 0.5
+
+
+def test_viewed_titles_are_distinct_newest_first_and_never_turned_down_ones() -> None:
+    looked: list[Happened] = [("e1", "view", "run"), ("e2", "view", "pan"), ("e4", "view", "run"), ("e5", "view", "unknown")]
+    state = state_of(*looked, ("e6", "not_interested", "scary"))
+    viewed = [s for s in statements(state, CATALOGUE, RULES) if s.stance == "viewed"]
+    assert [(s.topic, s.evidence) for s in viewed] == [("Trail Shoes", ["event:e4", "event:e1"]), ("Iron Pan", ["event:e2"])]
+
+
+def test_one_skip_is_no_dislike() -> None:
+    assert not [s for s in statements(state_of(("e1", "skip", "scary")), CATALOGUE, RULES) if s.stance == "dislikes"]
+
+
+def test_hostile_titles_become_one_short_plain_line() -> None:
+    assert clean("a\x00\x1b[31m\r\n<|im_end|><<||>|>\u202eb\u200b  c") == "a[31m im_end<b c"
+    assert len(clean("x" * 500)) == 80
+    assert clean("\u200b\x07") == ""
