@@ -28,11 +28,9 @@ from transformers.utils import logging as transformers_logging
 
 NICENESS = 10  # the encoders share the machine and must never wait for a text
 IDLE_S = 0.2
+GATHER_S = 0.02  # prompts asked for together arrive a little apart; a text takes far longer
 CHARACTERS_PER_TOKEN = 16  # a prompt longer than this allows is refused before it is tokenised
 SAMPLING_DEFAULTS = {"max_tokens": 16, "temperature": 0.0, "top_p": 1.0, "seed": None, "stop": []}
-UNAVAILABLE = pb_utils.TritonError.UNAVAILABLE
-INVALID = pb_utils.TritonError.INVALID_ARG
-CANCELLED = pb_utils.TritonError.CANCELLED
 
 
 class Prompt:
@@ -55,7 +53,7 @@ class Prompt:
     def answer(self, row: Row) -> None:
         """Send a finished row."""
         if row.finish_reason == "abort":
-            return self.refuse("cancelled: by the client", CANCELLED)
+            return self.refuse("cancelled: by the client")
         tensors = [pb_utils.Tensor("text_output", np.array([(self.echo + row.text).encode()], dtype=object))]
         if self.wants_finish_reason:
             tensors.append(pb_utils.Tensor("finish_reason", np.array([row.finish_reason.encode()], dtype=object)))
@@ -63,9 +61,9 @@ class Prompt:
             tensors.append(pb_utils.Tensor("num_output_tokens", np.array([len(row.tokens)], dtype=np.uint32)))
         return self._send(pb_utils.InferenceResponse(tensors))
 
-    def refuse(self, message: str, code: int) -> None:
-        """Send an error."""
-        self._send(pb_utils.InferenceResponse(error=pb_utils.TritonError(message, code)))
+    def refuse(self, message: str) -> None:
+        """Send an error; the message begins with its kind."""
+        self._send(pb_utils.InferenceResponse(error=pb_utils.TritonError(message)))
 
     def _send(self, response: "pb_utils.InferenceResponse") -> None:
         self.sender.send(response, flags=pb_utils.TRITONSERVER_RESPONSE_COMPLETE_FINAL)
@@ -93,16 +91,16 @@ class TritonPythonModel:
                 prompt.read(request, self.max_wait_s, self.max_new_tokens)
                 self.waiting.put_nowait(prompt)
             except ValueError as error:
-                prompt.refuse(f"invalid: {error}", INVALID)
+                prompt.refuse(f"invalid: {error}")
             except queue.Full:
-                prompt.refuse(f"unavailable: {self.waiting.maxsize} prompts are waiting already; try later", UNAVAILABLE)
+                prompt.refuse(f"unavailable: {self.waiting.maxsize} prompts are waiting already; try later")
 
     def finalize(self) -> None:
         """Stop after the token at hand; whoever still waits is told to try again."""
         self.stopping.set()
         self.worker.join()
         while not self.waiting.empty():
-            self.waiting.get().refuse("unavailable: profile_llm is being unloaded", UNAVAILABLE)
+            self.waiting.get().refuse("unavailable: profile_llm is being unloaded")
 
     def work(self) -> None:
         """Take what waits and generate it as one batch, again and again."""
@@ -116,6 +114,7 @@ class TritonPythonModel:
         prompts: list[Prompt] = []
         try:
             prompts.append(self.waiting.get(timeout=IDLE_S))
+            time.sleep(GATHER_S)
             while len(prompts) < self.max_batch:
                 prompts.append(self.waiting.get_nowait())
         except queue.Empty:
@@ -125,14 +124,14 @@ class TritonPythonModel:
     def admit(self, prompt: Prompt) -> Row | None:
         """The row to generate; None when the prompt was refused."""
         if prompt.sender.is_cancelled():
-            return prompt.refuse("cancelled: by the client", CANCELLED)
+            return prompt.refuse("cancelled: by the client")
         if time.monotonic() > prompt.deadline_s:
-            return prompt.refuse("unavailable: the prompt waited too long for its turn; try later", UNAVAILABLE)
+            return prompt.refuse("unavailable: the prompt waited too long for its turn; try later")
         limit = min(self.max_prompt_tokens, self.generator.context_length - prompt.sampling["max_tokens"])
         short = len(prompt.text) <= limit * CHARACTERS_PER_TOKEN
         tokens = self.generator.tokenize(prompt.text) if short else []
         if not 0 < len(tokens) <= limit:
-            return prompt.refuse(f"invalid: text_input must have 1 to {limit} tokens", INVALID)
+            return prompt.refuse(f"invalid: text_input must have 1 to {limit} tokens")
         return Row(tokens, **prompt.sampling, is_cancelled=prompt.sender.is_cancelled, on_finished=prompt.answer)
 
     def write(self, batch: dict[Prompt, Row]) -> None:
@@ -143,7 +142,7 @@ class TritonPythonModel:
             pb_utils.Logger.log_error(f"profile_llm: a batch of {len(batch)} failed: {error!r}")
             unfinished = {prompt: row for prompt, row in batch.items() if not row.finish_reason}
             if len(batch) == 1:
-                next(iter(batch)).refuse(f"unavailable: generation failed: {error!r}", UNAVAILABLE)
+                next(iter(batch)).refuse(f"unavailable: generation failed: {error!r}")
                 return
             for prompt in unfinished:
                 if row := self.admit(prompt):
@@ -151,7 +150,7 @@ class TritonPythonModel:
             return
         for prompt, row in batch.items():
             if not row.finish_reason:
-                prompt.refuse("unavailable: profile_llm is being unloaded", UNAVAILABLE)
+                prompt.refuse("unavailable: profile_llm is being unloaded")
 
 
 def load_generator() -> TextGenerator:

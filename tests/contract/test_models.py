@@ -1,0 +1,99 @@
+"""Each model folder against the contracts: tensors, queue limits, fusion weights, environment, imports. Needs no server."""
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+from google.protobuf import text_format
+from tritonclient.grpc import model_config_pb2
+
+from consumers.feedback import RATING_NEUTRAL, RATING_STEP
+from deploy.local.triton import MODEL_REPOSITORY, server_environment
+from schemas.messages import EVENT_TYPES
+from schemas.settings import ProfilerSettings, Settings
+from schemas.tensors import MODELS, PROFILE_LLM, TEXT_ENCODER, USER_ENCODER, ModelContract, Tensor
+
+OURS = {"schemas", "producers", "consumers", "deploy"}
+every_model = pytest.mark.parametrize("contract", MODELS, ids=lambda contract: contract.name)
+
+
+def read_config(contract: ModelContract) -> model_config_pb2.ModelConfig:
+    text = (MODEL_REPOSITORY / contract.name / "config.pbtxt").read_text()
+    return text_format.Parse(text, model_config_pb2.ModelConfig())
+
+
+def sources(contract: ModelContract) -> list[Path]:
+    return sorted((MODEL_REPOSITORY / contract.name / "1").glob("*.py"))
+
+
+def as_tensor(configured: model_config_pb2.ModelInput) -> Tensor:
+    datatype = model_config_pb2.DataType.Name(configured.data_type).removeprefix("TYPE_").replace("STRING", "BYTES")
+    return Tensor(configured.name, datatype, tuple(configured.dims), getattr(configured, "optional", False))
+
+
+def test_every_model_folder_has_a_contract() -> None:
+    assert {path.parent.name for path in MODEL_REPOSITORY.glob("*/config.pbtxt")} == {contract.name for contract in MODELS}
+
+
+@every_model
+def test_tensors_agree(contract: ModelContract) -> None:
+    config = read_config(contract)
+    assert config.name == contract.name
+    assert [as_tensor(tensor) for tensor in config.input] == list(contract.inputs)
+    assert [as_tensor(tensor) for tensor in config.output] == list(contract.outputs)
+    assert (config.max_batch_size > 0) == contract.batched
+
+
+@every_model
+def test_queues_are_bounded(contract: ModelContract) -> None:
+    config = read_config(contract)
+    if contract is PROFILE_LLM:  # its queue is its own
+        assert int(config.parameters["max_waiting"].string_value) > 0
+        assert float(config.parameters["max_wait_s"].string_value) > 0
+        return
+    policy = config.dynamic_batching.default_queue_policy
+    assert policy.max_queue_size > 0
+    assert policy.default_timeout_microseconds > 0
+    assert policy.timeout_action == model_config_pb2.ModelQueuePolicy.REJECT
+
+
+@pytest.mark.parametrize("contract", [TEXT_ENCODER, USER_ENCODER], ids=lambda contract: contract.name)
+def test_a_full_call_of_the_client_fits(contract: ModelContract) -> None:
+    assert read_config(contract).max_batch_size >= Settings().triton.max_batch
+
+
+def test_fusion_weighs_events_as_the_fold_does() -> None:
+    parameters = {name: value.string_value for name, value in read_config(USER_ENCODER).parameters.items()}
+    weights = [float(weight) for weight in parameters["type_weights"].split()]
+    assert dict(zip(EVENT_TYPES, weights, strict=True)) == Settings().fold.type_weights
+    assert int(parameters["rating_type_id"]) == 1 + EVENT_TYPES.index("rating")
+    assert float(parameters["half_life_hours"]) == ProfilerSettings().half_life_h
+
+
+def test_fusion_weighs_ratings_as_the_fold_does() -> None:
+    constants = {
+        node.targets[0].id: ast.literal_eval(node.value)
+        for node in ast.parse(sources(USER_ENCODER)[0].read_text()).body
+        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name)
+    }
+    assert (constants["RATING_NEUTRAL"], constants["RATING_STEP"]) == (RATING_NEUTRAL, RATING_STEP)
+
+
+@every_model
+def test_models_import_none_of_us(contract: ModelContract) -> None:
+    for path in sources(contract):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Import):
+                assert not OURS & {alias.name.split(".")[0] for alias in node.names}, path
+            if isinstance(node, ast.ImportFrom):
+                assert (node.module or "").split(".")[0] not in OURS, path
+
+
+@every_model
+def test_the_launcher_sets_what_a_model_reads(contract: ModelContract) -> None:
+    weights = {name: Path("weights") for name in ("text_encoder", "profile_llm")}
+    given = server_environment(Path("a/b/c"), Path("lib"), Settings(), weights)
+    read = {name for path in sources(contract) for name in re.findall(r"PORTRAIT_\w+", path.read_text())}
+    assert read, "each model reads at least the device"
+    assert read <= given.keys()
