@@ -185,7 +185,7 @@ def _shape_faults(
     for before, after in pairwise(words):
         if before.text == after.text and "fact" not in (before.kind, after.kind):
             yield Fault("repeated", after.text)
-    named = [piece for piece in words if piece.kind == "fact"]
+    named = [piece for piece in words if piece.kind == "fact" and any(map(str.isalnum, piece.text))]
     for piece in named:
         if sum(other.statements == piece.statements for other in named) > len(piece.statements):
             yield Fault("repeated", piece.text)
