@@ -7,7 +7,7 @@ quick and works where only the base install is.
 import typer
 from typer.core import TyperGroup
 
-from deploy import produce_commands, run_commands
+from deploy import live_commands, produce_commands, run_commands
 from deploy.demo import commands as demo_commands
 from deploy.local import commands as local_stack
 from schemas.errors import ConfigError, PortraitError
@@ -51,6 +51,7 @@ app = typer.Typer(
 )
 demo_commands.register(app)
 local_stack.register(app)
+live_commands.register(app)
 run_commands.register(app)
 produce_commands.register(app)
 

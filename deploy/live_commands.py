@@ -64,7 +64,6 @@ def _watch_live(watcher: "Watcher", console: "Console") -> None:
     with Live(console=console, screen=True, auto_refresh=False) as live:
         while True:
             note = "" if watcher.connected else "Kafka does not answer"
-            note = "reading …" if watcher.loading and not note else note
             live.update(watch_view(watcher.user, now_ms(), console.width, console.height, note), refresh=True)
             watcher.poll(LOOK_S)
 

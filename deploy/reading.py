@@ -154,21 +154,23 @@ class Follower:
         first = self._consumer.poll(timeout_s)
         if first is None:
             return []
-        return [raw_record(message) for message in [first, *self._consumer.consume(SLICE, 0)] if self._is_record(message)]
+        messages = [first, *self._consumer.consume(SLICE, 0)]
+        records = [raw_record(message) for message in messages if message.error() is None]
+        if self.behind:
+            positions = {TopicPartition(record.topic, record.partition): record.offset + 1 for record in records}
+            for place, position in positions.items():
+                self._passed(place, position)
+        for message in messages:
+            if (error := message.error()) is not None:
+                self._take_error(message, error)
+        return records
 
-    def _is_record(self, message: Message) -> bool:
-        error = message.error()
-        if error is None:
-            raw = raw_record(message)
-            self._passed(TopicPartition(raw.topic, raw.partition), raw.offset + 1)
-            return True
+    def _take_error(self, message: Message, error: KafkaError) -> None:
         if error.code() == KafkaError._PARTITION_EOF:  # carries the position behind invisible transaction markers
             topic, partition, offset = end_of_partition(message)
             self._passed(TopicPartition(topic, partition), offset)
-            return False
-        if error.code() in PASSING or error.retriable():
-            return False
-        raise _failure(message, error)
+        elif error.code() not in PASSING and not error.retriable():
+            raise _failure(message, error)
 
     def _passed(self, place: TopicPartition, position: int) -> None:
         if position >= self._ends[place]:

@@ -25,7 +25,7 @@ from schemas.messages import (
 from schemas.settings import Settings
 
 EVENTS_KEPT = 200
-EVENTS_BACK = 1_000_000
+EVENTS_BACK = 200_000
 """How many of the newest events of the user's partition are searched for theirs."""
 TITLES_KEPT = 200_000
 TITLE_CHARACTERS = 200
@@ -64,6 +64,8 @@ class Watched:
     titles: dict[str, str] = field(default_factory=dict)
     neighbours: list[str] = field(default_factory=list)
     """A few other users met on the way, to suggest when this one is unknown."""
+    loading: bool = False
+    """Whether what is on Kafka has not been read to its end."""
 
     def consents(self, purpose: Purpose) -> bool:
         """Whether the user allows this purpose: their last word on it, or the default."""
@@ -142,7 +144,7 @@ class Watcher:
     """Keeps a `Watched` up to date from Kafka: first what is there, then live."""
 
     def __init__(self, settings: Settings, user_id: str) -> None:
-        self.user = Watched(user_id, settings.fold.default_consent)
+        self.user = Watched(user_id, settings.fold.default_consent, loading=True)
         self._limits = settings.fold
         self._key = user_id.encode()
         self._loading: list[RawRecord] | None = []
@@ -157,17 +159,12 @@ class Watcher:
             raise
 
     @property
-    def loading(self) -> bool:
-        """Whether what is there has not been read to its end."""
-        return self._loading is not None
-
-    @property
     def connected(self) -> bool:
         """Whether a broker is connected."""
         return self._follower.connected
 
     def poll(self, timeout_s: float) -> list[Change]:
-        """Take in what has arrived; gives the changes, none of them while `loading`.
+        """Take in what has arrived; gives the changes, none of them while the user is `loading`.
 
         Raises:
             ConfigError, Retryable: as `Follower.poll`.
@@ -178,13 +175,14 @@ class Watcher:
         self._loading += theirs
         if not self._follower.behind:
             records, self._loading = self._loading, None
+            self.user.loading = False
             for record in sorted(records, key=lambda record: record.timestamp_ms):  # an erasure ends what came before it
                 self._take(record)
         return []
 
     def load(self) -> None:
         """Poll until everything that is there has been read."""
-        while self.loading:
+        while self.user.loading:
             self.poll(0.1)
 
     def _is_theirs(self, record: RawRecord) -> bool:

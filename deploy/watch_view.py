@@ -45,6 +45,8 @@ CONSENT_EXAMPLE = {"kind": "consent", "issued_at_ms": 0, "purpose": "profile", "
 def watch_view(user: Watched, now_ms: int, width: int, height: int | None = None, note: str = "") -> RenderableType:
     """The user's events, profile and list, `width` columns wide and at most `height` lines high (None: all of it)."""
     header = _header(user, now_ms, note)
+    if not user.known and user.loading:
+        return Group(header, _frame("Reading", Text("What is known of this user is being read from Kafka …", QUIET)))
     if not user.known:
         return Group(header, _frame("Nobody by this name", _unknown(user)))
     items = user.recommendations.items if user.recommendations else []
@@ -111,7 +113,7 @@ def _events(user: Watched, now_ms: int, width: int, height: int | None) -> Rende
     table.add_column(ratio=1, no_wrap=True, overflow="ellipsis")
     table.add_column(justify="right", style="cyan", no_wrap=True)
     for seen in list(user.events)[: None if height is None else height - 2]:
-        table.add_row(clock(_time_of(seen), now_ms), *_event_cells(user, seen, width - 20), cited.get(_id_of(seen), ""))
+        table.add_row(clock(_time_of(seen), now_ms), *_event_cells(user, seen, width), cited.get(_id_of(seen), ""))
     return table
 
 

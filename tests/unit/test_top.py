@@ -10,8 +10,11 @@ import pytest
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from rich.cells import cell_len
 from rich.console import Console
+from typer import Typer
+from typer.testing import CliRunner
 
 from consumers.runtime.health import Health
+from deploy.live_commands import register
 from deploy.scrape import (
     Endpoint,
     Growth,
@@ -258,3 +261,25 @@ def test_without_any_worker_it_says_what_to_do() -> None:
     )  # fmt: skip
     text = picture(look)
     assert "portrait run ROLE" in text and "portrait up" in text
+
+
+def run_top(settings: Settings, monkeypatch: pytest.MonkeyPatch, option: str) -> str:
+    monkeypatch.setenv("PORTRAIT_RUNTIME__FOLDER", str(settings.runtime.folder))
+    app = Typer()
+    register(app)
+    result = CliRunner().invoke(app, ["top", option], catch_exceptions=False)
+    assert result.exit_code == 0
+    return result.stdout
+
+
+def test_the_command_prints_one_snapshot(running: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = run_top(running, monkeypatch, "--once")
+    assert "1 of 1 workers ready" in text and "profiler-0" in text
+
+
+def test_the_command_prints_one_json_line(running: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = run_top(running, monkeypatch, "--json")
+    assert text.count("\n") == 1
+    said = json.loads(text)
+    assert said["workers"][0]["state"] == "ready"
+    assert said["rates_per_s"]["lists"] == 0.0

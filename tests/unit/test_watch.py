@@ -183,6 +183,12 @@ def test_an_unknown_user_is_told_what_to_do() -> None:
     assert "No event" in text and "portrait demo" in text and "somebody" in text
 
 
+def test_nobody_is_called_unknown_before_all_was_read() -> None:
+    user = a_user()
+    user.loading = True
+    assert "being read" in picture(user) and "Nobody" not in picture(user)
+
+
 def test_lines_for_a_pipe() -> None:
     user = worked_example()
     lines = present_lines(user, NOW_MS)
