@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
+import grpc  # type: ignore[import-untyped]
 import numpy as np
 import numpy.typing as npt
 import tritonclient.grpc as triton
@@ -234,10 +235,13 @@ async def one(request: dict[str, Any]) -> AsyncIterator[dict[str, Any]]:
 
 async def first_response(responses: Any) -> Any:
     """The answer on a stream that gives one; raises the server's error."""
-    async for result, error in responses:
-        if error is not None:
-            raise error
-        return result
+    try:
+        async for result, error in responses:
+            if error is not None:
+                raise error
+            return result
+    except grpc.aio.AioRpcError as error:  # tritonclient lets it through
+        raise InferenceServerException(error.details() or "", str(error.code())) from error
     raise InferenceServerException("unavailable: the stream ended without an answer")
 
 
