@@ -119,6 +119,8 @@ def quantile(before: Snapshot, after: Snapshot, histogram: str, q: float, **labe
 def parse(text: str, taken_s: float) -> Snapshot:
     """The samples of a /metrics answer in the Prometheus text format.
 
+    Counters are named with `_total` at the end, also those of Triton, which are exposed without.
+
     Raises:
         ValueError: it is not that format.
     """

@@ -223,20 +223,22 @@ def _totals(snapshots: Sequence[Snapshot], name: str, label: str) -> dict[str, i
 def _triton(reading: Reading, second: Growth | None) -> Triton:
     if reading.snapshot is None:
         return Triton("down", reading.failure)
-    return Triton("up", "", tuple(_model(model.name, reading.snapshot, second) for model in MODELS))
+    return Triton("up", "", tuple(triton_model(model.name, reading.snapshot, second) for model in MODELS))
 
 
-def _model(name: str, snapshot: Snapshot, second: Growth | None) -> Model:
+def triton_model(name: str, snapshot: Snapshot, second: Growth | None) -> Model:
+    """A model's numbers from Triton's metrics; unknown ones are None, as while it is not loaded."""
+
     def grown(metric: str) -> float:
         return (second.total(metric, model=name) or 0.0) if second else 0.0
 
-    requests, batches = grown("nv_inference_request_success"), grown("nv_inference_exec_count")
+    requests, batches = grown("nv_inference_request_success_total"), grown("nv_inference_exec_count_total")
     return Model(
         name=name,
-        requests_per_s=second.rate("nv_inference_request_success", model=name) if second else None,
-        mean_batch=grown("nv_inference_count") / batches if batches else None,
-        queue_s=grown("nv_inference_queue_duration_us") / requests / 1e6 if requests else None,
-        compute_s=grown("nv_inference_compute_infer_duration_us") / requests / 1e6 if requests else None,
+        requests_per_s=second.rate("nv_inference_request_success_total", model=name) if second else None,
+        mean_batch=grown("nv_inference_count_total") / batches if batches else None,
+        queue_s=grown("nv_inference_queue_duration_us_total") / requests / 1e6 if requests else None,
+        compute_s=grown("nv_inference_compute_infer_duration_us_total") / requests / 1e6 if requests else None,
         pending=int(snapshot.total("nv_inference_pending_request_count", model=name) or 0),
-        failures=int(snapshot.total("nv_inference_request_failure", model=name) or 0),
+        failures=int(snapshot.total("nv_inference_request_failure_total", model=name) or 0),
     )

@@ -28,7 +28,7 @@ from deploy.scrape import (
     read_workers,
     scrape,
 )
-from deploy.top import Look, Model, Monitor, Quantiles, Triton, Worker
+from deploy.top import Look, Model, Monitor, Quantiles, Triton, Worker, triton_model
 from deploy.top_view import top_view
 from schemas import metrics
 from schemas.errors import Retryable
@@ -172,6 +172,25 @@ def test_two_looks_give_rates_lag_and_latencies(running: Settings) -> None:
     said = json.loads(after.as_json())
     assert said["latencies_s"]["list stage"]["p99"] == pytest.approx(0.01990)
     assert "\n" not in after.as_json()
+
+
+def triton_says(requests: int, failures: int) -> str:
+    """Triton 2.51's own exposition, shortened: counters without `_total`."""
+    labels = '{model="user_encoder",version="1"}'
+    values = {
+        "request_success": requests, "request_failure": failures, "count": requests * 4, "exec_count": requests // 2,
+        "queue_duration_us": requests * 400, "compute_infer_duration_us": requests * 6000,
+    }  # fmt: skip
+    lines = [f"# TYPE nv_inference_{name} counter\nnv_inference_{name}{labels} {value}" for name, value in values.items()]
+    pending = f"# TYPE nv_inference_pending_request_count gauge\nnv_inference_pending_request_count{labels} 3"
+    return "\n".join([*lines, pending, ""])
+
+
+def test_reads_a_models_numbers_as_triton_exposes_them() -> None:
+    before, after = parse(triton_says(100, 0), 0.0), parse(triton_says(300, 1), 2.0)
+    read = triton_model("user_encoder", after, growth(before, after))
+    assert read == Model("user_encoder", 100.0, 8.0, 0.0004, 0.006, 3, 1)
+    assert triton_model("not_loaded", after, growth(before, after)).requests_per_s is None
 
 
 def a_look(workers: int = 3) -> Look:
