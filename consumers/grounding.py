@@ -17,7 +17,9 @@ from consumers.grounding_words import (
     CLOSE_LIKES,
     DISLIKES,
     FINAL,
+    GENDER,
     IS,
+    LEXICON,
     LIKES,
     NEGATION,
     OPEN,
@@ -185,7 +187,8 @@ def _shape_faults(
     for before, after in pairwise(words):
         if before.text == after.text and "fact" not in (before.kind, after.kind):
             yield Fault("repeated", after.text)
-    named = [piece for piece in words if piece.kind == "fact" and any(map(str.isalnum, piece.text))]
+    ours = {**LEXICON[language], **GENDER[language]}  # a place called "A" is not named twice by an article
+    named = [p for p in words if p.kind == "fact" and p.text not in ours and any(map(str.isalnum, p.text))]
     for piece in named:
         if sum(other.statements == piece.statements for other in named) > len(piece.statements):
             yield Fault("repeated", piece.text)
