@@ -102,7 +102,14 @@ class KafkaServer:
 
     def _format(self, run: list[str]) -> None:
         cluster_id = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
-        command = [*run, "kafka.tools.StorageTool", "format", "-t", cluster_id, "-c", str(self._properties)]
+        command = [
+            *run,
+            "kafka.tools.StorageTool",
+            "format",
+            f"--cluster-id={cluster_id}",
+            "-c",
+            str(self._properties),
+        ]  # an id may begin with "-"
         formatting = self._children.start(command, os.environ, self.log)
         if formatting.wait(FORMAT_TIMEOUT_S) != 0:
             formatting.stop()

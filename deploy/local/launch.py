@@ -13,7 +13,7 @@ from pathlib import Path
 
 from pydantic import BaseModel
 
-from deploy.local.child import GRACE_S, tail
+from deploy.local.child import GRACE_S, is_alive, tail
 from deploy.local.progress import Report
 from deploy.local.record import StackRecord, is_locked, lock_owner, read_record
 from deploy.local.stack import ALL_MODELS, Ports
@@ -101,10 +101,10 @@ def stop_stack(folder: Path, forced: Callable[[], None]) -> bool:
     owner = lock_owner(folder)
     if owner is not None:
         signal_process(owner, signal.SIGTERM)
-    if not wait_unlocked(folder, GRACE_S + 10) and owner is not None:
+    if not wait_ended(folder, owner, GRACE_S + 10) and owner is not None:
         forced()
         signal_process(owner, signal.SIGKILL)
-    if not wait_unlocked(folder, 10):
+    if not wait_ended(folder, owner, 10):
         raise ConfigError(f"the stack in {folder} does not end; its log is {folder / 'logs' / 'supervisor.log'}")
     return True
 
@@ -119,10 +119,10 @@ def signal_process(pid: int, number: signal.Signals) -> None:
         raise ConfigError(f"the stack belongs to another user's process {pid}: stop it as that user") from error
 
 
-def wait_unlocked(folder: Path, timeout_s: float) -> bool:
-    """Whether the last process of a stack has gone within the time."""
+def wait_ended(folder: Path, owner: int | None, timeout_s: float) -> bool:
+    """Whether the owner and the last process of a stack have gone within the time."""
     deadline = time.monotonic() + timeout_s
-    while is_locked(folder):
+    while is_locked(folder) or (owner is not None and is_alive(owner)):
         if time.monotonic() > deadline:
             return False
         time.sleep(0.05)

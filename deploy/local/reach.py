@@ -12,8 +12,8 @@ from schemas.settings import Settings, TritonSettings
 KAFKA_TIMEOUT_S = 10.0
 TRITON_TIMEOUT_S = 5.0
 SERVICE = "/inference.GRPCInferenceService/"
-READY = b"\x08\x01"
-"""ServerReadyResponse and ModelReadyResponse with field 1, `ready`, true. Two calls are not worth the whole client, which
+TRUE = b"\x08\x01"
+"""ServerLiveResponse and ModelReadyResponse with their one field true. Two calls are not worth the whole client, which
 belongs to the consumers."""
 
 
@@ -42,7 +42,7 @@ def require_kafka(settings: Settings, timeout_s: float = KAFKA_TIMEOUT_S) -> int
 
 
 def require_triton(settings: Settings, models: tuple[str, ...] = (), timeout_s: float = TRITON_TIMEOUT_S) -> None:
-    """Check that the Triton in the settings is ready, and these models on it.
+    """Check that the Triton in the settings is up, and these models on it ready.
 
     Raises:
         ConfigError: it does not answer, or lacks one of the models.
@@ -52,17 +52,16 @@ def require_triton(settings: Settings, models: tuple[str, ...] = (), timeout_s: 
         raise ConfigError("no Triton address: start one with `portrait up`, or set PORTRAIT_TRITON__GRPC_ADDRESS")
     with channel(settings.triton, address) as connection:
         try:
-            if not ask(connection, "ServerReady", b"", timeout_s):
-                raise ConfigError(f"Triton at {address} answers but is not ready yet; try again in a moment")
+            # not ServerReady: that is false also when a model was unloaded on purpose
+            if not ask(connection, "ServerLive", b"", timeout_s):
+                raise ConfigError(f"Triton at {address} answers but is not up yet; try again in a moment")
             missing = [name for name in models if not ask(connection, "ModelReady", model_request(name), timeout_s)]
         except grpc.RpcError as error:
             raise ConfigError(
                 f"Triton at {address} does not answer: {error.details()}; check PORTRAIT_TRITON__GRPC_ADDRESS"
             ) from error
     if missing:
-        raise ConfigError(
-            f"Triton at {address} is ready, but not its models {', '.join(missing)}: load them from model_repository/"
-        )
+        raise ConfigError(f"Triton at {address} is up, but its models {', '.join(missing)} are not ready; see its log")
 
 
 def channel(triton: TritonSettings, address: str) -> grpc.Channel:
@@ -75,7 +74,7 @@ def channel(triton: TritonSettings, address: str) -> grpc.Channel:
 
 def ask(connection: grpc.Channel, method: str, request: bytes, timeout_s: float) -> bool:
     """One readiness call."""
-    return bool(connection.unary_unary(SERVICE + method)(request, timeout=timeout_s) == READY)
+    return bool(connection.unary_unary(SERVICE + method)(request, timeout=timeout_s) == TRUE)
 
 
 def model_request(name: str) -> bytes:

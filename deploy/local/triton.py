@@ -145,7 +145,7 @@ class TritonServer:
 
     def _wait_live(self, child: Child) -> None:
         deadline = time.monotonic() + READY_TIMEOUT_S
-        while not triton_http.is_ready(self.http_address):
+        while not triton_http.is_live(self.http_address):
             if child.returncode is not None:
                 raise ConfigError(self._failure(child, f"ended with status {child.returncode} while starting"))
             if time.monotonic() > deadline:

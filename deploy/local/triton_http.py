@@ -20,10 +20,10 @@ class ModelStatus:
     reason: str
 
 
-def is_ready(address: str) -> bool:
-    """Whether the server answers and says it is ready."""
+def is_live(address: str) -> bool:
+    """Whether the server answers and takes requests, whatever its models do."""
     try:
-        status, _ = request(address, "GET", "/v2/health/ready", HEALTH_TIMEOUT_S)
+        status, _ = request(address, "GET", "/v2/health/live", HEALTH_TIMEOUT_S)
     except Retryable:
         return False
     return status == 200
