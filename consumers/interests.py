@@ -53,9 +53,7 @@ class _Tally:
         )
 
 
-def interests(
-    state: UserState, items: Mapping[str, Item], rules: InterestRules
-) -> dict[str, Interest]:
+def interests(state: UserState, items: Mapping[str, Item], rules: InterestRules) -> dict[str, Interest]:
     """Every tag the user is known to like or dislike. Events on items not in `items` count once the item is there.
 
     Ages are counted from the user's newest event, so the result depends on the state and the catalogue alone. Muted tags are
@@ -74,11 +72,7 @@ def interests(
         found = _edited(found, state.edits)
     if state.muted_tags:
         muted = {tag.casefold() for tag in state.muted_tags}
-        found = {
-            tag: interest
-            for tag, interest in found.items()
-            if tag.casefold() not in muted
-        }
+        found = {tag: interest for tag, interest in found.items() if tag.casefold() not in muted}
     return found
 
 
@@ -100,11 +94,7 @@ def _count_events(
         weight = event_weight(event.type, event.value, rules.type_weights)
         if not weight:
             continue
-        share = (
-            weight
-            * math.exp2((event.event_time_ms - newest_ms) * halvings_per_ms)
-            / len(item.tags)
-        )
+        share = weight * math.exp2((event.event_time_ms - newest_ms) * halvings_per_ms) / len(item.tags)
         for tag in item.tags:
             tally = tallies.get(tag)
             if tally is None:
@@ -115,9 +105,7 @@ def _count_events(
                 behind.append(event.event_id)
 
 
-def _edited(
-    found: dict[str, Interest], edits: Mapping[str, str]
-) -> dict[str, Interest]:
+def _edited(found: dict[str, Interest], edits: Mapping[str, str]) -> dict[str, Interest]:
     """The user's own word replaces what events say, whatever the letter case they wrote the tag in."""
     spelled = {tag.casefold(): tag for tag in found}
     edited = dict(found)

@@ -25,9 +25,7 @@ UNSTATED = frozenset({"", "other", "none", "unknown", "n/a"})
 """Answers that say nothing."""
 
 
-def statements(
-    state: UserState, items: Mapping[str, Item], rules: InterestRules
-) -> list[Statement]:
+def statements(state: UserState, items: Mapping[str, Item], rules: InterestRules) -> list[Statement]:
     """Likes, dislikes, declared attributes and recently viewed items, in this order, strongest or newest first.
 
     Mutes and edits are obeyed; events on unknown items say nothing yet.
@@ -44,9 +42,7 @@ def statements(
 def clean(text: str, limit: int = MAX_TOPIC_LENGTH) -> str:
     """One printable line of at most `limit` characters: no control, format or private characters, no chat template marks."""
     plain = "".join(" " if character.isspace() else character for character in text)
-    plain = "".join(
-        character for character in plain if unicodedata.category(character)[0] != "C"
-    )
+    plain = "".join(character for character in plain if unicodedata.category(character)[0] != "C")
     while "<|" in plain or "|>" in plain:
         plain = plain.replace("<|", "").replace("|>", "")
     plain = " ".join(plain.split())
@@ -58,25 +54,13 @@ def _likes(found: Mapping[str, Interest]) -> Iterator[Statement]:
     strongest = max((interest.weight for interest in liked.values()), default=0.0)
     enough = max(MIN_LIKE, MIN_SHARE * strongest)
     ranked = sorted(liked.items(), key=_own_word_first)
-    yield from (
-        _interest(tag, interest)
-        for tag, interest in ranked[:MAX_LIKES]
-        if interest.weight >= enough and clean(tag)
-    )
+    yield from (_interest(tag, interest) for tag, interest in ranked[:MAX_LIKES] if interest.weight >= enough and clean(tag))
 
 
 def _dislikes(found: Mapping[str, Interest]) -> Iterator[Statement]:
-    disliked = {
-        tag: interest
-        for tag, interest in found.items()
-        if interest.weight <= -MIN_DISLIKE
-    }
+    disliked = {tag: interest for tag, interest in found.items() if interest.weight <= -MIN_DISLIKE}
     ranked = sorted(disliked.items(), key=_own_word_first)
-    yield from (
-        _interest(tag, interest)
-        for tag, interest in ranked[:MAX_DISLIKES]
-        if clean(tag)
-    )
+    yield from (_interest(tag, interest) for tag, interest in ranked[:MAX_DISLIKES] if clean(tag))
 
 
 def _own_word_first(entry: tuple[str, Interest]) -> tuple[bool, float, str]:
@@ -111,30 +95,17 @@ def _declared(attributes: Attributes | None) -> Iterator[Statement]:
             )
 
 
-def _viewed(
-    state: UserState, items: Mapping[str, Item], rules: InterestRules
-) -> Iterator[Statement]:
+def _viewed(state: UserState, items: Mapping[str, Item], rules: InterestRules) -> Iterator[Statement]:
     """The newest distinct items the user looked at without turning them down."""
     hidden = {tag.casefold() for tag in state.muted_tags}
-    hidden |= {
-        topic.casefold()
-        for topic, stance in state.edits.items()
-        if stance == "not_interested"
-    }
+    hidden |= {topic.casefold() for topic, stance in state.edits.items() if stance == "not_interested"}
     muted_items = set(state.muted_items)
     seen: dict[str, list[str]] = {}
     for event in reversed(state.events):
         item = items.get(event.item_id) if event.item_id is not None else None
-        if (
-            item is None
-            or item.item_id in muted_items
-            or hidden.intersection(tag.casefold() for tag in item.tags)
-        ):
+        if item is None or item.item_id in muted_items or hidden.intersection(tag.casefold() for tag in item.tags):
             continue
-        if (
-            event.type == "search"
-            or event_weight(event.type, event.value, rules.type_weights) < 0
-        ):
+        if event.type == "search" or event_weight(event.type, event.value, rules.type_weights) < 0:
             continue
         title = clean(item.title)
         if not title or (title not in seen and len(seen) == MAX_VIEWED):
