@@ -13,6 +13,7 @@ from bisect import bisect_left, insort
 import numpy as np
 from pydantic import BaseModel
 
+from consumers.consent import consents
 from consumers.feedback import event_weight
 from consumers.refresh import statement_topics
 from schemas.messages import (
@@ -21,7 +22,6 @@ from schemas.messages import (
     EditControl,
     EraseControl,
     MuteControl,
-    Purpose,
     UserAttributes,
     UserProfile,
 )
@@ -31,11 +31,6 @@ from schemas.topics import USER_ATTRIBUTES, USER_PROFILES
 
 MAX_EVENT_TEXT = 280
 """Characters of a query or comment that the state keeps."""
-
-
-def consents(state: UserState, purpose: Purpose, rules: FoldSettings) -> bool:
-    """Whether the user allows this purpose: their last word on it, or the default."""
-    return state.consent.get(purpose, purpose in rules.default_consent)
 
 
 def fold(state: UserState, topic: str, message: BaseModel | None, rules: FoldSettings) -> bool:

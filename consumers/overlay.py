@@ -3,7 +3,8 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from consumers.fold import consents, fold, is_empty
+from consumers.consent import consents
+from consumers.fold import fold, is_empty
 from consumers.runtime.processor import Batch, Record, StateKey
 from schemas.messages import (
     BehaviorEvent,

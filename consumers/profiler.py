@@ -7,9 +7,10 @@ from collections import defaultdict
 from collections.abc import Sequence
 
 from consumers.catalogue import Catalogue
+from consumers.consent import consents
 from consumers.features import user_features
 from consumers.feedback import event_weight
-from consumers.fold import consents, is_empty
+from consumers.fold import is_empty
 from consumers.inference import InferenceClient
 from consumers.lists import ListRules, make_lists
 from consumers.overlay import Touched, fold_batch

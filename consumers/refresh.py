@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Literal
 
+from consumers.consent import consents
 from schemas.messages import Item, Language, Statement
 from schemas.settings import Settings
 from schemas.state import ProfileRef, UserState
@@ -17,7 +18,7 @@ MAIN_LIKES = 3
 
 def refresh_reason(state: UserState, statements: Sequence[Statement], settings: Settings) -> Reason | None:
     """Why a new text should be asked for, or None. Without consent for the purpose `profile` there is never a reason."""
-    if not statements or not _consents(state, settings):
+    if not statements or not consents(state, "profile", settings.fold):
         return None
     profile = state.profile
     if profile is None:
@@ -31,11 +32,6 @@ def refresh_reason(state: UserState, statements: Sequence[Statement], settings: 
     if state.event_count - profile.events_seen >= settings.profiler.refresh_events:
         return "grown"
     return None
-
-
-def _consents(state: UserState, settings: Settings) -> bool:
-    """Whether the user agreed to a profile; the setting's default holds for a user who said nothing."""
-    return state.consent.get("profile", "profile" in settings.fold.default_consent)
 
 
 def statement_topics(statements: Sequence[Statement]) -> list[str]:

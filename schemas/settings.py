@@ -77,7 +77,7 @@ class ModelSettings(Group):
     profile_llm: str = Field("builtin:SmolLM2-135M-Instruct", description="any chat model transformers can load")
     device: Literal["auto", "cpu", "cuda"] = "auto"
     llm_threads: int = Field(1, ge=1, description="CPU threads of profile_llm; the encoders must never wait for it")
-    llm_max_batch: int = Field(16, ge=1, description="texts generated together")
+    llm_max_batch: int = Field(32, ge=1, description="texts generated together")
 
 
 class FoldSettings(Group):

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from deploy.local.child import is_alive
 from schemas.errors import ConfigError
 from schemas.settings import Settings
 
@@ -111,12 +112,9 @@ def lock_owner(folder: Path) -> int | None:
     """The pid of the process that owns the folder's stack, or None when that has ended. Only to be trusted while locked."""
     try:
         pid = int((folder / "lock").read_text())
-        os.kill(pid, 0)
-    except (FileNotFoundError, ValueError, ProcessLookupError):
+    except (FileNotFoundError, ValueError):
         return None
-    except PermissionError:
-        return int((folder / "lock").read_text())
-    return pid
+    return pid if is_alive(pid) else None
 
 
 def write_record(folder: Path, record: StackRecord) -> None:

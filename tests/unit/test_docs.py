@@ -5,7 +5,6 @@ from pathlib import Path
 import prometheus_client
 import pytest
 
-import schemas.metrics
 from schemas.settings import Settings
 
 DOCS = Path(__file__).parents[2] / "docs"

@@ -5,7 +5,8 @@ import copy
 from hypothesis import given
 from hypothesis import strategies as st
 
-from consumers.fold import consents, fold, is_empty
+from consumers.consent import consents
+from consumers.fold import fold, is_empty
 from schemas.messages import (
     BehaviorEvent,
     Cause,
