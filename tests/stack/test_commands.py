@@ -13,7 +13,7 @@ from schemas.errors import ConfigError
 from schemas.settings import RuntimeSettings, Settings
 
 PORTRAIT = str(Path(sys.executable).with_name("portrait"))
-HEAVY = ("torch", "transformers", "confluent_kafka", "numpy", "faiss", "pydantic_settings")
+HEAVY = ("torch", "transformers", "confluent_kafka", "numpy", "faiss")
 
 
 def portrait(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
