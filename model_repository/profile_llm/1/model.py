@@ -4,7 +4,7 @@ Environment:
     PORTRAIT_WEIGHTS__PROFILE_LLM       folder with a causal language model that transformers can load
     PORTRAIT_MODELS__DEVICE             auto (default), cpu or cuda
     PORTRAIT_MODELS__LLM_THREADS        CPU threads, default 1
-    PORTRAIT_MODELS__LLM_MAX_BATCH      prompts generated together, default 16
+    PORTRAIT_MODELS__LLM_MAX_BATCH      prompts generated together, default 32
 
 `text_input` is the full prompt, chat template applied. `sampling_parameters` is JSON: max_tokens (16), temperature (0: the
 likeliest token; vLLM's default is 1), top_p (1), seed, stop. As in the vLLM backend the answer begins with the prompt unless
@@ -26,7 +26,6 @@ import triton_python_backend_utils as pb_utils
 from generation import Row, TextGenerator
 from transformers.utils import logging as transformers_logging
 
-NICENESS = 10  # the encoders share the machine and must never wait for a text
 IDLE_S = 0.2
 GATHER_S = 0.02  # prompts asked for together arrive a little apart; a text takes far longer
 CHARACTERS_PER_TOKEN = 16  # a prompt longer than this allows is refused before it is tokenised
@@ -75,7 +74,7 @@ class TritonPythonModel:
         self.max_wait_s = float(parameters["max_wait_s"]["string_value"])
         self.max_prompt_tokens = int(parameters["max_prompt_tokens"]["string_value"])
         self.max_new_tokens = int(parameters["max_new_tokens"]["string_value"])
-        self.max_batch = int(os.environ.get("PORTRAIT_MODELS__LLM_MAX_BATCH", "16"))
+        self.max_batch = int(os.environ.get("PORTRAIT_MODELS__LLM_MAX_BATCH", "32"))
         self.waiting: queue.Queue[Prompt] = queue.Queue(int(parameters["max_waiting"]["string_value"]))
         self.generator = load_generator()
         self.generator.generate([Row(self.generator.tokenize(text), max_tokens=4) for text in ("Hello", "Hello there")])
@@ -164,10 +163,18 @@ def load_generator() -> TextGenerator:
     if wanted == "auto":
         wanted = "cuda" if torch.cuda.is_available() else "cpu"
     if wanted == "cpu":
-        os.nice(NICENESS)
+        yield_to_others()
         torch.set_num_threads(int(os.environ.get("PORTRAIT_MODELS__LLM_THREADS", "1")))
     transformers_logging.disable_progress_bar()
     return TextGenerator(folder, torch.device(wanted), fast_dtype(wanted))
+
+
+def yield_to_others() -> None:
+    """Run only on CPU time that nobody else wants: the encoders share the machine and must never wait for a text."""
+    if hasattr(os, "SCHED_IDLE"):
+        os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
+    else:
+        os.nice(19)
 
 
 def fast_dtype(device: str) -> torch.dtype:
