@@ -12,8 +12,8 @@ from schemas.tensors import TEXT_ENCODER
 from schemas.topics import ITEM_VECTORS, ITEMS, Topic
 
 START_BUDGET_S = 60.0
-MAX_TEXT = 2000
-"""Characters of an item's text that are encoded; the encoder reads no further."""
+MAX_TEXT = 600
+"""Characters of an item's text that are encoded: about the 128 tokens that all-MiniLM-L6-v2 was trained on. Cost grows with it."""
 DECIMALS = 6
 """Of a vector on the wire: what is cut off is below the noise of the encoder, and would double the message."""
 
@@ -81,6 +81,6 @@ class Catalog:
 
 
 def item_text(item: Item) -> str:
-    """What an item's vector is made from: title, tags and description, as one text of at most 2,000 characters."""
+    """What an item's vector is made from: title, tags and description, as one text of at most MAX_TEXT characters."""
     parts = (item.title, ", ".join(item.tags), item.description)
     return "\n".join(part for part in parts if part.strip())[:MAX_TEXT]

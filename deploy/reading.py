@@ -85,7 +85,7 @@ class Follower:
                 "auto.offset.reset": "error",  # records deleted under us must not be skipped in silence
                 "enable.partition.eof": True,
                 "allow.auto.create.topics": False,
-                "fetch.wait.max.ms": 5,  # a commit marker wakes no waiting fetch, so waiting longer only adds latency
+                "fetch.wait.max.ms": 100,  # a new record wakes a waiting fetch; short waits only keep the broker busy
                 "fetch.queue.backoff.ms": 5,
                 "reconnect.backoff.max.ms": 2000,
                 "statistics.interval.ms": STATISTICS_MS,

@@ -35,7 +35,7 @@ def input_consumer(kafka: KafkaSettings, group: str, replica: str) -> Consumer:
         "enable.auto.commit": False,  # offsets are committed with the outputs
         "auto.offset.reset": "earliest",
         "enable.partition.eof": True,  # tells where a log ends although transaction markers are invisible
-        "fetch.wait.max.ms": 5,  # a committed record becomes visible by its marker, which wakes no waiting fetch
+        "fetch.wait.max.ms": 100,  # a new record wakes a waiting fetch; short waits only keep the broker busy
         "fetch.queue.backoff.ms": 5,
         "queued.max.messages.kbytes": 32_768,
         "max.poll.interval.ms": 300_000,
@@ -52,7 +52,7 @@ def table_consumer(kafka: KafkaSettings, client_id: str) -> Consumer:
         "enable.auto.commit": False,
         "auto.offset.reset": "error",
         "enable.partition.eof": True,
-        "fetch.wait.max.ms": 5,
+        "fetch.wait.max.ms": 100,
         "fetch.queue.backoff.ms": 5,
     }
     return Consumer(config, logger=log)
