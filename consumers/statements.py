@@ -2,6 +2,7 @@
 
 import unicodedata
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 
 from consumers.feedback import event_weight
 from consumers.interests import MAX_EVIDENCE, Interest, InterestRules, interests
@@ -39,6 +40,7 @@ def statements(state: UserState, items: Mapping[str, Item], rules: InterestRules
     ]
 
 
+@lru_cache(maxsize=20_000)  # the same tags and titles come again with every user
 def clean(text: str, limit: int = MAX_TOPIC_LENGTH) -> str:
     """One printable line of at most `limit` characters: no control, format or private characters, no chat template marks."""
     plain = "".join(" " if character.isspace() else character for character in text)

@@ -107,7 +107,7 @@ class ProfilerSettings(Group):
     half_life_h: float = Field(24.0 * 14, gt=0, description="an interest halves in this time")
     default_language: Language = "en"
     max_batch: int = Field(2000, ge=1, description="messages in one micro-batch")
-    max_wait_ms: int = Field(5, ge=0, description="how long a micro-batch waits to fill once it has a message")
+    max_wait_ms: int = Field(2, ge=0, description="how long a micro-batch waits to fill once it has a message")
     min_events: int = Field(3, ge=1, description="events before the first profile, unless tags are declared")
     refresh_events: int = Field(20, ge=1, description="new events after which a profile is asked for again")
     request_timeout_s: float = Field(300.0, gt=0, description="a request not answered by then may be repeated")

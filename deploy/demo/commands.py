@@ -24,7 +24,7 @@ def demo(
     events: Annotated[int, typer.Option(min=100, help="Events of the demo shop.")] = 20_000,
     users: Annotated[int, typer.Option(min=2, help="Users of the demo shop.")] = 300,
     malformed: Annotated[int, typer.Option(min=0, help="Malformed messages mixed in; each must become a dead letter.")] = 100,
-    profiles_wait_s: Annotated[float, typer.Option(min=0, help="Longest wait for texts after the last event.")] = 60.0,
+    profiles_wait_s: Annotated[float, typer.Option(min=0, help="Longest wait for texts after the last event.")] = 90.0,
     seed: Annotated[int, typer.Option(help="Seed of the demo shop and the malformed messages.")] = 7,
 ) -> None:
     """Run the whole job on this machine and show it: Kafka, Triton, three workers, live events, profiles and lists.

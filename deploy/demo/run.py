@@ -101,7 +101,7 @@ class _Demo:
         self._collector = Collector(self._settings)
         meter = LlmMeter(self._gauges)
         try:
-            with Publisher(self._settings.kafka) as publisher:
+            with Publisher(self._settings.kafka, linger_ms=0.5) as publisher:
                 self._publisher = publisher
                 self._send_catalogue()
                 self._send_declared()
@@ -159,13 +159,13 @@ class _Demo:
                 self._counts[message.user_id] += 1
             elif isinstance(message, RawMessage):
                 self._malformed[message.key, message.value] += 1
-            bar.to(self._sent.events)
+            bar.to(self._sent.messages - start)
             yield
 
     def _send_paced(self, messages: Iterable[object], total: int) -> tuple[int, int]:
         """Live events at the planned rate; gives the span of time in ms."""
         start_ms = int(time.time() * 1000)
-        with self._show.bar(f"live events at {self._plan.rate_per_s:g} a second", total) as bar:
+        with self._show.bar(f"live messages at {self._plan.rate_per_s:g} a second", total) as bar:
             for number, _ in enumerate(self._send(messages, bar, Pace(self._plan.rate_per_s))):
                 if number % 100 == 0:
                     self._show_new_profiles()
