@@ -13,7 +13,7 @@ from schemas.topics import ITEM_VECTORS, ITEMS, Topic
 
 START_BUDGET_S = 60.0
 MAX_TEXT = 600
-"""Characters of an item's text that are encoded: about the 128 tokens that all-MiniLM-L6-v2 was trained on. Cost grows with it."""
+"""Characters of an item's text that are encoded: about the 128 tokens that all-MiniLM-L6-v2 was trained on."""
 DECIMALS = 6
 """Of a vector on the wire: what is cut off is below the noise of the encoder, and would double the message."""
 

@@ -2,7 +2,8 @@
 
 A task is one partition number of all inputs, with its store. Its inputs stay paused until every input of that number is ours
 (else two workers could write one user's state) and the store is restored, and while a batch waits for a server. The callbacks
-run inside the consumer's poll, where no transaction is ever open.
+run inside the consumer's poll, where no transaction is ever open; they only take note, since an error raised inside one would
+leave the consumer unable to close.
 """
 
 import logging
@@ -30,6 +31,7 @@ class Task:
     partition: int
     store: Store | None
     restored: bool
+    restoring: bool
     wiped: bool = False
     topics: set[str] = field(default_factory=set)
     input_offsets: dict[str, int] = field(default_factory=dict)
@@ -75,21 +77,20 @@ class Assignment:
         log.info("assigned %s", sorted((part.topic, part.partition) for part in partitions))
 
     def _new_task(self, partition: int) -> Task:
-        task = Task(partition, None, restored=self._restorer is None)
+        task = Task(partition, None, restored=self._restorer is None, restoring=self._restorer is None)
         self.tasks[partition] = task
-        if self._restorer is not None:
-            task.store = Store(self._folder, partition)
-            self._start_restore(task)
         return task
 
     def _start_restore(self, task: Task) -> None:
-        assert self._restorer is not None and task.store is not None
+        assert self._restorer is not None
+        task.store = task.store or Store(self._folder, task.partition)
         try:
             self._restorer.start(task.store)
         except TaskCorrupted as error:
             log.warning("%s", error)
             self._wipe(task)
             self._restorer.start(task.store)
+        task.restoring = True
 
     def _wipe(self, task: Task) -> None:
         assert task.store is not None
@@ -117,7 +118,14 @@ class Assignment:
             task.store.close()
 
     def restore_step(self) -> None:
-        """Restore one slice; tasks that are done begin to read their inputs."""
+        """Start what is new, restore one slice; tasks that are done begin to read their inputs.
+
+        Raises:
+            Retryable: the broker does not answer, or a changelog's end cannot be reached.
+        """
+        for task in self.tasks.values():
+            if not task.restoring:
+                self._start_restore(task)
         if self._restorer is None or not self._restorer.restoring:
             return
         for number in self._restorer.step():

@@ -1,7 +1,7 @@
 """How the runtime's Kafka clients are configured; the reasons stand beside the values."""
 
 import logging
-from typing import NamedTuple, cast
+from typing import Any, NamedTuple, cast
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer
 from confluent_kafka.admin import AdminClient
@@ -11,7 +11,7 @@ from schemas.topics import MAX_MESSAGE_BYTES
 
 log = logging.getLogger("portrait.kafka")
 
-ClientConfig = dict[str, str | int | bool | float]
+ClientConfig = dict[str, Any]
 
 
 def _common(kafka: KafkaSettings, client_id: str) -> ClientConfig:
@@ -19,7 +19,8 @@ def _common(kafka: KafkaSettings, client_id: str) -> ClientConfig:
         **kafka.client_config(),
         "client.id": client_id,
         "reconnect.backoff.max.ms": 2000,
-        "log.connection.close": False,
+        "log_level": 2,  # else a client that cannot connect writes a line per attempt; what matters is raised or reported
+        "error_cb": _report,
         "allow.auto.create.topics": False,
     }
 
@@ -77,6 +78,12 @@ def transactional_producer(kafka: KafkaSettings, group: str, replica: str, timeo
 def admin(kafka: KafkaSettings, client_id: str) -> AdminClient:
     """An admin client, for offsets."""
     return AdminClient(_common(kafka, client_id), logger=log)
+
+
+def _report(error: KafkaError) -> None:
+    """Client-wide errors that are no call's: librdkafka recovers by itself, people should know."""
+    if error.code() == KafkaError._ALL_BROKERS_DOWN:
+        log.warning("no broker can be reached; trying again")
 
 
 def error_of(exception: KafkaException) -> KafkaError:

@@ -7,9 +7,9 @@ broker ends it. The end-of-partition event carries the position behind invisible
 
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
-from confluent_kafka import Consumer, IsolationLevel, KafkaError, TopicPartition
+from confluent_kafka import Consumer, IsolationLevel, KafkaError, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.admin._listoffsets import OffsetSpec
 
@@ -22,12 +22,13 @@ from schemas.metrics import RESTORE_REMAINING, RESTORED
 log = logging.getLogger("portrait.restore")
 
 SLICE = 20_000
+REQUEST_TIMEOUT_S = 10.0
 
 
 class Restorer:
     """Restores any number of partitions of one changelog topic with its own read-committed reader."""
 
-    def __init__(self, consumer: Consumer, admin: AdminClient, topic: str, timeout_s: float) -> None:
+    def __init__(self, consumer: Consumer, admin: Callable[[], AdminClient], topic: str, timeout_s: float) -> None:
         self._consumer = consumer
         self._admin = admin
         self._topic = topic
@@ -47,6 +48,7 @@ class Restorer:
 
         Raises:
             TaskCorrupted: the store stands outside the changelog.
+            Retryable: the broker does not say where the changelog ends.
         """
         partition = TopicPartition(self._topic, store.partition)
         low, high = self._watermarks(partition)
@@ -65,9 +67,13 @@ class Restorer:
 
     def _watermarks(self, partition: TopicPartition) -> tuple[int, int]:
         bounds = []
+        admin = self._admin()  # a new one each time: after a broker's restart an old one asks with a leader epoch that is gone
         for spec in (OffsetSpec.earliest(), OffsetSpec.latest()):  # type: ignore[no-untyped-call]
-            asked = self._admin.list_offsets({partition: spec}, isolation_level=IsolationLevel.READ_UNCOMMITTED)
-            bounds.append(asked[partition].result(10).offset)
+            asked = admin.list_offsets({partition: spec}, isolation_level=IsolationLevel.READ_UNCOMMITTED)
+            try:
+                bounds.append(asked[partition].result(REQUEST_TIMEOUT_S).offset)
+            except (KafkaException, TimeoutError) as error:
+                raise Retryable(f"the ends of {partition.topic}-{partition.partition} are not known: {error}") from error
         return bounds[0], bounds[1]
 
     def step(self) -> list[int]:

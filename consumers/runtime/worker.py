@@ -35,6 +35,7 @@ log = logging.getLogger("portrait.worker")
 BACKOFF_S = (0.2, 5.0)
 START_BUDGET_S = 30.0
 TABLES_BUDGET_S = 120.0
+LEAVE_BUDGET_S = 60.0
 
 
 class Worker:
@@ -81,9 +82,9 @@ class Worker:
 
     def _startup(self) -> None:
         kafka = self._settings.kafka
-        self._admin = clients.admin(kafka, f"{self._processor.name}-admin")
+        admin = clients.admin(kafka, f"{self._processor.name}-admin")
         try:
-            known = self._admin.list_topics(timeout=START_BUDGET_S).topics
+            known = admin.list_topics(timeout=START_BUDGET_S).topics
         except KafkaException as error:
             reason = clients.error_of(error).str()
             raise ConfigError(
@@ -113,7 +114,7 @@ class Worker:
         if changelog is not None:
             self._restorer = Restorer(
                 clients.table_consumer(settings.kafka, f"{name}-restore-{replica}"),
-                self._admin,
+                lambda: clients.admin(settings.kafka, f"{name}-admin"),
                 changelog.name,
                 settings.runtime.restore_timeout_s,
             )
@@ -126,13 +127,21 @@ class Worker:
         assignment: Assignment | None = getattr(self, "_assignment", None)
         if assignment is None:
             return
-        self._consumer.close()
+        self._close_consumer()
         assignment.close()
         if self._restorer is not None:
             self._restorer.close()
         read = frozenset(self._positions) | frozenset(self._intake.positions)
         self._drop(read, frozenset(part.partition for part in read))
         del self._assignment
+
+    def _close_consumer(self) -> None:
+        """Leave the group. Should that hang, the process must end: a member that only sits there keeps its partitions."""
+        closing = threading.Thread(target=self._consumer.close, name="leave-group", daemon=True)
+        closing.start()
+        closing.join(LEAVE_BUDGET_S)
+        if closing.is_alive():
+            raise ConfigError(f"the consumer could not leave its group within {LEAVE_BUDGET_S:.0f} s; start this worker again")
 
     def _drop(self, revoked: frozenset[TopicPartition], tasks: frozenset[int]) -> None:
         """Partitions are no longer ours, some of them with their whole task: forget all uncommitted work on them."""

@@ -51,7 +51,7 @@ class Show:
                 yield bar
             finally:
                 self._progress = None
-        self.say(f"{what}: {bar.done:,} of {total:,}")
+        self.say(f"{what}: {bar.done:,}")
 
 
 class Bar:

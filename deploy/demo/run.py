@@ -152,14 +152,14 @@ class _Demo:
         self._show.say(f"declared: {self._sent.attributes:,} users' attributes, {self._sent.controls:,} controls")
 
     def _send(self, messages: Iterable[object], bar: Bar, pace: Pace) -> Iterator[None]:
-        for message in messages:
+        for done, message in enumerate(messages, start=1):
             pace.wait()
             send_timed(self._publisher, message, self._sent)  # type: ignore[arg-type]
             if isinstance(message, BehaviorEvent):
                 self._counts[message.user_id] += 1
             elif isinstance(message, RawMessage):
                 self._malformed[message.key, message.value] += 1
-            bar.to(self._sent.messages - start)
+            bar.to(done)
             yield
 
     def _send_paced(self, messages: Iterable[object], total: int) -> tuple[int, int]:
@@ -176,7 +176,7 @@ class _Demo:
         """Everything left, at once; gives events, seconds until they are committed, lists, and list stage seconds."""
         self._await_rest()
         before, sent_before, started = self._gauges.read()["profiler"], self._sent.events, time.monotonic()
-        with self._show.bar("events as fast as possible", self._source.event_count) as bar:
+        with self._show.bar("the rest, as fast as possible", self._source.event_count - self._sent.events) as bar:
             for number, _ in enumerate(self._send(messages, bar, Pace(None))):
                 if number % 1000 == 0:
                     self._show_new_profiles()
