@@ -31,6 +31,9 @@ from schemas.topics import USER_ATTRIBUTES, USER_PROFILES
 
 MAX_EVENT_TEXT = 280
 """Characters of a query or comment that the state keeps."""
+MAX_SURFACES = 64
+MAX_CONTROLS = 1000
+"""Mutes of a kind, or edits, that a user can have at once; more are ignored, so that a state always fits into a message."""
 
 
 def fold(state: UserState, topic: str, message: BaseModel | None, rules: FoldSettings) -> bool:
@@ -93,6 +96,8 @@ def _fold_event(state: UserState, event: BehaviorEvent, rules: FoldSettings) -> 
         return False
     _count(state.type_counts, event.type)
     _count(state.surface_counts, event.surface)
+    if len(state.surface_counts) > MAX_SURFACES:
+        del state.surface_counts[max(state.surface_counts)]  # by name, so that the order of arrival does not matter
     _count(state.domain_counts, event.domain)
     if event.item_id is not None:
         _count_item(state.items, event, rules)
@@ -155,6 +160,8 @@ def _fold_mute(state: UserState, message: MuteControl) -> bool:
     there = place < len(muted) and muted[place] == message.value
     if there == message.muted:
         return False
+    if message.muted and len(muted) >= MAX_CONTROLS:
+        return False
     if message.muted:
         muted.insert(place, message.value)
     else:
@@ -164,6 +171,8 @@ def _fold_mute(state: UserState, message: MuteControl) -> bool:
 
 def _fold_edit(state: UserState, message: EditControl) -> bool:
     if state.edits.get(message.topic, "unset") == message.stance:
+        return False
+    if message.topic not in state.edits and len(state.edits) >= MAX_CONTROLS:
         return False
     if message.stance == "unset":
         del state.edits[message.topic]

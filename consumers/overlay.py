@@ -64,9 +64,18 @@ class Touched:
         )
 
 
-def fold_order(record: Record) -> tuple[int, bool]:
-    """Topics have no order among them, so records are folded by Kafka timestamp; an erasure takes its moment with it."""
-    return record.timestamp_ms, isinstance(record.message, EraseControl)
+def in_fold_order(records: Sequence[Record]) -> list[Record]:
+    """Records by Kafka timestamp, since topics have no order among them; those of one partition stay in its order.
+
+    An erasure takes its moment with it.
+    """
+    latest_ms: dict[tuple[str, int], int] = {}
+    keyed = []
+    for record in records:
+        place = record.topic, record.partition
+        latest_ms[place] = max(record.timestamp_ms, latest_ms.get(place, 0))
+        keyed.append((latest_ms[place], isinstance(record.message, EraseControl), record))
+    return [record for _, _, record in sorted(keyed, key=lambda entry: entry[:2])]
 
 
 def fold_batch(batch: Batch, rules: FoldSettings, erased_at_ms: Mapping[StateKey, int]) -> list[Touched]:
@@ -76,7 +85,7 @@ def fold_batch(batch: Batch, rules: FoldSettings, erased_at_ms: Mapping[StateKey
     """
     records = [
         record
-        for record in sorted(batch.records, key=fold_order)
+        for record in in_fold_order(batch.records)
         if record.timestamp_ms > erased_at_ms.get((record.partition, record.key), -1)
     ]
     touched = {user.key: user for user in _load(records, batch.load)}

@@ -3,11 +3,11 @@
 It shares the fold with the profiler and nothing else: no runtime, no micro-batches, no store, no transactions.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from consumers.fold import fold, is_empty
-from consumers.overlay import fold_order
+from consumers.overlay import in_fold_order
 from consumers.runtime.changelog import PROGRESS_KEY
 from consumers.runtime.clients import RawRecord
 from consumers.runtime.processor import Record
@@ -40,7 +40,7 @@ def judge(settings: Settings) -> Verdict:
     The inputs must be at rest: everything sent has been read by the profiler. Records are folded in the order of their Kafka
     timestamps.
     """
-    folded, events = plain_fold(_valid(settings, read_all(settings.kafka, INPUTS)), settings)
+    folded, events = plain_fold(list(_valid(settings, read_all(settings.kafka, INPUTS))), settings)
     stored = _last_states(read_all(settings.kafka, (USER_STATE,)))
     differing = {
         user_id: _difference(folded.get(user_id), stored.get(user_id))
@@ -51,10 +51,10 @@ def judge(settings: Settings) -> Verdict:
     return Verdict(len(folded.keys() | stored.keys()), events, counts, differing)
 
 
-def plain_fold(records: Iterable[Record], settings: Settings) -> tuple[dict[str, UserState], int]:
+def plain_fold(records: Sequence[Record], settings: Settings) -> tuple[dict[str, UserState], int]:
     """States by user id, empty ones left out, and how many events are in them."""
     states: dict[str, UserState] = {}
-    for record in sorted(records, key=fold_order):
+    for record in in_fold_order(records):
         fold(states.setdefault(record.key, UserState()), record.topic, record.message, settings.fold)
     known = {user_id: state for user_id, state in states.items() if not is_empty(state)}
     return known, sum(state.event_count for state in known.values())

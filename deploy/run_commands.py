@@ -43,8 +43,14 @@ def run(
     )
     settings = running_stack(load_settings())
     worker = Worker(build(role, settings), settings)
+
+    def on_signal(*_: object) -> None:
+        worker.stop()
+        if not worker.started:  # still waiting for a server: nothing is under way that could be cut short
+            raise KeyboardInterrupt
+
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: worker.stop())
+        signal.signal(number, on_signal)
     worker.run()
 
 

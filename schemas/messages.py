@@ -14,6 +14,8 @@ VERSION_HEADER = "schema-version"
 Identifier = Annotated[str, StringConstraints(min_length=1, max_length=128, pattern=r"^[^\x00-\x1f\x7f]+$")]
 Label = Annotated[str, StringConstraints(min_length=1, max_length=64)]
 Text = Annotated[str, StringConstraints(max_length=4000)]
+Component = Annotated[float, Field(ge=-1.01, le=1.01)]
+Count = Annotated[int, Field(ge=0, le=2**53)]
 TimeMs = Annotated[int, Field(ge=0, le=253_402_300_799_000, description="Unix time in milliseconds")]
 
 Language = Literal["en", "zh"]
@@ -42,7 +44,7 @@ class BehaviorEvent(Message):
     item_id: Identifier | None = None
     type: EventType
     event_time_ms: TimeMs
-    value: float | None = Field(None, description="rating, dwell or play seconds, or quantity, by type")
+    value: float | None = Field(None, ge=-1e12, le=1e12, description="rating, dwell or play seconds, or quantity, by type")
     text: Text | None = Field(None, description="the query of a search, the text of a comment")
     surface: Label | None = None
     domain: Domain | None = None
@@ -171,8 +173,8 @@ class ProfileRequest(Message):
     language: Language
     reason: Literal["first", "changed", "edited", "grown"]
     priority: int = Field(ge=0, le=9, description="0 is most urgent: fresh users and edits")
-    state_version: int
-    event_count: int = Field(ge=0, description="events in the state the statements rest on")
+    state_version: Count
+    event_count: Count = Field(description="events in the state the statements rest on")
     statements: list[Statement] = Field(min_length=1)
     requested_at_ms: TimeMs
     cause: Cause
@@ -192,11 +194,11 @@ class UserProfile(Message):
     user_id: Identifier
     request_id: Identifier
     language: Language
-    state_version: int
-    event_count: int = Field(ge=0, description="as in the request")
+    state_version: Count
+    event_count: Count = Field(description="as in the request")
     statements: list[Statement]
     summary: list[Sentence]
-    text_vector: list[float] = Field(description="embedding of the summary, of unit length")
+    text_vector: list[Component] = Field(max_length=8192, description="embedding of the summary, of unit length")
     model_name: str
     model_version: str
     generated_tokens: int = 0
@@ -231,7 +233,7 @@ class Recommendations(Message):
 
     user_id: Identifier
     items: list[RecommendedItem]
-    state_version: int
+    state_version: Count
     profile_state_version: int | None = None
     model_name: str
     model_version: str

@@ -4,6 +4,7 @@ Every field can be set by an environment variable: `PORTRAIT_` + group + `__` + 
 `PORTRAIT_KAFKA__BOOTSTRAP_SERVERS`. `portrait settings` prints them with their defaults.
 """
 
+import os
 from pathlib import Path
 from typing import Literal
 
@@ -156,6 +157,10 @@ def load_settings() -> Settings:
     Raises:
         ConfigError: a variable is unknown or its value is wrong; the message names it.
     """
+    for name in os.environ:
+        group = name.removeprefix("PORTRAIT_").split("__")[0].lower()
+        if name.startswith("PORTRAIT_") and group not in {*Settings.model_fields, "weights"}:
+            raise ConfigError(f"setting {name} is unknown; see `portrait settings`")
     try:
         return Settings()
     except ValidationError as error:

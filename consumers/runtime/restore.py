@@ -123,7 +123,8 @@ class Restorer:
             self._stores[number].write({}, self._positions[number])
             self.drop(number)
         late = [number for number in self._stores if time.monotonic() > self._deadlines[number]]
-        if late:
+        if late and not done:  # those that are done come first; this is said again at the next step
+            self._deadlines.update(dict.fromkeys(late, time.monotonic() + self._timeout_s))
             raise Retryable(
                 f"partitions {late} of {self._topic} were not restored within {self._timeout_s:.0f} s; "
                 "a foreign transaction may be open on them"

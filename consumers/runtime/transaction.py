@@ -84,8 +84,8 @@ class Transaction:
     def _abort(self) -> None:
         self._finished = True
         try:
-            self._producer.purge()
-            self._call(lambda: self._producer.abort_transaction(CALL_TIMEOUT_S))
+            self._call(lambda: self._producer.abort_transaction(CALL_TIMEOUT_S))  # purges what was not sent
+            self._producer.poll(0)  # takes the reports of what was purged, lest they count against the next transaction
         except TaskMigrated:
             # The next begin raises it again, and the worker rejoins; here it would hide the first error.
             log.warning("the transaction could not be aborted; the broker will time it out")

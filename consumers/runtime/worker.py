@@ -25,7 +25,7 @@ from consumers.runtime.store import Position
 from consumers.runtime.tables import Tables
 from consumers.runtime.transaction import Transaction
 from schemas import metrics
-from schemas.errors import ConfigError, Retryable, TaskMigrated
+from schemas.errors import BadMessage, ConfigError, PortraitError, Retryable, TaskMigrated
 from schemas.messages import encode, version_headers
 from schemas.settings import Settings
 from schemas.topics import DEAD_LETTERS, TOPICS
@@ -49,9 +49,15 @@ class Worker:
         self._intake = Intake()
         self._positions: dict[TopicPartition, int] = {}
         self._committed: dict[TopicPartition, int] = {}
+        self._started = False
         self._failures = 0
         self._retry_at = 0.0
         self._lag_at = 0.0
+
+    @property
+    def started(self) -> bool:
+        """Whether it has found what it needs and begun to work."""
+        return self._started
 
     def stop(self) -> None:
         """Ask the worker to finish its batch and leave; safe from a signal handler."""
@@ -66,6 +72,7 @@ class Worker:
         self._health.start()
         try:
             self._startup()
+            self._started = True
             while not self._stop.is_set():
                 try:
                     self._join()
@@ -156,10 +163,11 @@ class Worker:
             self._health.beat()
             self._tables.poll()
             try:
-                self._assignment.restore_step()
+                if time.monotonic() >= self._retry_at:
+                    self._assignment.restore_step()
                 self._health.ready(self._assignment.ready)
                 self._micro_batch()
-            except Retryable as error:
+            except (Retryable, BadMessage) as error:  # BadMessage: a model refuses its input; waiting loses nothing
                 self._back_off(error)
             self._report_lag()
 
@@ -240,11 +248,11 @@ class Worker:
             changelog_offset = self._transaction.delivered.get(partition, 0)
             self._assignment.record_commit(partition, Position(changelog_offset, input_offsets), states[partition])
 
-    def _back_off(self, error: Retryable) -> None:
+    def _back_off(self, error: PortraitError) -> None:
         """Keep the batch, stop reading, try again after a pause that grows and jitters."""
         low, high = BACKOFF_S
-        pause_s = min(high, low * 2**self._failures) * random.uniform(0.5, 1.0)
-        self._failures += 1
+        pause_s = min(high, low * 2.0**self._failures) * random.uniform(0.5, 1.0)
+        self._failures = min(self._failures + 1, 10)
         self._retry_at = time.monotonic() + pause_s
         self._assignment.hold(True)
         metrics.RETRIES.labels(cause=type(error).__name__).inc()

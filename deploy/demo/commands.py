@@ -31,7 +31,7 @@ def demo(
 
     Works in `.portrait/demo`, which it empties first, and stops everything it started, also on Ctrl-C. At the end every state
     is compared with a plain-Python fold of all inputs. The last line is one JSON object with all figures; the exit status is
-    1 if a state differs, a malformed message is not in dead-letters, or a user has no list.
+    1 if a state differs, a malformed message is not in dead-letters, a user has no list, or there is no profile.
     """
     from rich.console import Console
 
@@ -49,6 +49,7 @@ def demo(
     figures = report(outcome)
     show_outcome(console, outcome, figures)
     print(json.dumps(figures), flush=True)
-    good = figures["fold_mismatches"] == 0 and figures["dead_letters_intact"] and figures["users_with_lists"] > 0
-    if not good or outcome.workers_restarted:
+    complete = figures["users_without_list"] == 0 and figures["profiles"] > 0
+    exact = figures["fold_mismatches"] == 0 and figures["dead_letters_intact"]
+    if not (complete and exact) or outcome.workers_restarted:
         raise typer.Exit(FAILED)

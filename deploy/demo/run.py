@@ -15,6 +15,7 @@ from deploy.demo.progress import Bar, Show
 from deploy.demo.source import Source
 from deploy.demo.workers import Workers
 from deploy.judge import Verdict, judge
+from deploy.local.record import is_locked
 from deploy.local.stack import local_stack
 from deploy.topics import ensure_topics
 from producers.malformed import RawMessage
@@ -78,6 +79,8 @@ def run_demo(source: Source, plan: Plan, settings: Settings, show: Show) -> Outc
 def own_folder(settings: Settings) -> Settings:
     """Settings for a fresh folder of the demo's own."""
     folder = Path(settings.runtime.folder).absolute() / "demo"
+    if is_locked(folder / "stack"):
+        raise ConfigError(f"a demo is already running in {folder}: wait for it, or set PORTRAIT_RUNTIME__FOLDER")
     for kept in ("endpoints", "state", "logs", "stack/kafka"):
         shutil.rmtree(folder / kept, ignore_errors=True)
     return settings.model_copy(update={"runtime": settings.runtime.model_copy(update={"folder": folder})})
@@ -95,6 +98,7 @@ class _Demo:
         self._counts: Counter[str] = Counter()
         self._malformed: Counter[tuple[bytes | None, bytes | None]] = Counter()
         self._profiles_shown = 0
+        self._narrator_stopped = False
 
     def run(self) -> Outcome:
         """All stages in order."""
@@ -112,6 +116,8 @@ class _Demo:
             self._await_profiles()
         finally:
             meter.stop()
+        self._check_alive()
+        self._narrator_stopped = True
         self._workers.stop_one("narrator")
         self._await_rest()
         self._collector.stop()
@@ -225,7 +231,7 @@ class _Demo:
         bar.to(position())
 
     def _check_alive(self) -> None:
-        for role in ("catalog", "profiler"):
+        for role in ("catalog", "profiler") + (() if self._narrator_stopped else ("narrator",)):
             if not self._workers.alive(role):
                 raise ConfigError(f"the {role} has ended; see {self._settings.runtime.folder / 'logs'}")
 

@@ -61,6 +61,7 @@ def report(outcome: Outcome) -> dict[str, Any]:
         "events": outcome.verdict.events,
         "events_sent": outcome.sent.events,
         "users_with_lists": len(seen.lists),
+        "users_without_list": sum(user_id not in seen.lists for user_id in outcome.verdict.event_counts),
         "lists": seen.list_count,
         "profiles": len(seen.profiles),
         "profiles_by_llm": sum(map(written_by_llm, seen.profiles.values())),

@@ -114,7 +114,7 @@ def test_triton_and_then_the_broker_stop_under_load_and_nothing_is_lost(job: Job
     job.await_folded()
 
     job.send(messages, third // 2)
-    job.stack.kafka.kill()
+    job.stack.kafka.stop()
     time.sleep(OUTAGE_S)
     job.stack.kafka.start()
     job.send(messages, EVENTS + MALFORMED)
