@@ -53,7 +53,7 @@ def replay(
 ) -> None:
     """Replay a folder of real data through Kafka: items, then users, then events in the order of time.
 
-    Event times stay the data's. Event ids are the same each time, so what is among a user's newest 50 events counts once; send a folder twice only by mistake.
+    Event times stay the data's. Event ids are the same each time: an event counts once while it is among its user's newest 50.
     Rows that cannot be used are listed as file:line on stderr, and the exit status is then 1. Ends with one line of JSON.
     """
     from producers.dataset import open_dataset

@@ -104,6 +104,17 @@ def test_items_are_bounded_and_the_longest_unused_go_first() -> None:
     assert state.items["a"].weight_milli == 2000
 
 
+def test_absurd_values_and_endless_labels_leave_a_state_that_can_be_stored() -> None:
+    state = folded(*[event(number, type="rating", value=1e12, surface=f"page-{number:05}") for number in range(3000)])
+    for number in range(1100):
+        mute = MuteControl(user_id="u", issued_at_ms=T0, target="item", value=f"{number:0128}")
+        edit = EditControl(user_id="u", issued_at_ms=T0, topic=f"{number:064}", stance="interested")
+        folded(mute, edit, state=state)
+    assert max(count.weight_milli for count in state.items.values()) <= 10_000 * 3000
+    assert len(encode_state(state)) < 400_000
+    assert min(state.surface_counts) == "page-00000"
+
+
 def test_a_return_weighs_against_its_item() -> None:
     state = folded(event(1, item_id="x", type="purchase"), event(2, item_id="x", type="return"))
     assert state.items["x"].weight_milli == 0
