@@ -68,6 +68,7 @@ class Job:
         assert self.workers.alive("profiler"), "the profiler was restarted"
 
     def assert_dead_letters_are_what_was_malformed(self) -> None:
+        self.gauges.await_rest("catalog", WAIT_S)
         letters = list(read_all(self.stack.settings.kafka, (DEAD_LETTERS,)))
         assert Counter((letter.key, letter.value) for letter in letters) == self.malformed
         reasons = {dict(letter.headers)[f"{DEAD_LETTER_PREFIX}reason"] for letter in letters}
