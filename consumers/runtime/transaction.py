@@ -10,6 +10,7 @@ committed offsets tell what happened).
 """
 
 import logging
+import threading
 import time
 from collections.abc import Callable, Sequence
 from types import TracebackType
@@ -23,8 +24,10 @@ from schemas.errors import Retryable, TaskMigrated
 
 log = logging.getLogger("portrait.transaction")
 
-CALL_TIMEOUT_S = 10.0
-RETRY_BUDGET_S = 60.0
+CALL_TIMEOUT_S = 5.0
+HANG_S = 12.0
+RETRY_BUDGET_S = 15.0
+"""Longer than the transaction timeout of 10 s: past it the broker has aborted, and only a new start helps."""
 
 
 class Transaction:
@@ -60,8 +63,11 @@ class Transaction:
             except KafkaException as error:
                 raise self._meaning(error_of(error), "produce") from error
 
-    def finish(self, offsets: Sequence[KafkaTopicPartition], group_metadata: object) -> None:
-        """Flush, check every delivery report, commit the input offsets with the records."""
+    def finish(self, offsets: Sequence[KafkaTopicPartition], group_metadata: Callable[[], object]) -> None:
+        """Flush, check every delivery report, commit the input offsets with the records.
+
+        The group's metadata is asked for at each attempt: a member's epoch changes when the group's coordinator restarts.
+        """
         deadline = time.monotonic() + RETRY_BUDGET_S
         while self._producer.flush(1.0) and time.monotonic() < deadline:
             pass
@@ -69,9 +75,28 @@ class Transaction:
             raise self._meaning(self._delivery_error, "delivery")
         if len(self._producer):
             raise TaskMigrated(f"{len(self._producer)} records were not delivered within {RETRY_BUDGET_S:.0f} s")
-        self._call(lambda: self._producer.send_offsets_to_transaction(list(offsets), group_metadata, CALL_TIMEOUT_S))
+        self._call(lambda: self._bounded(list(offsets), group_metadata()))
         self._call(lambda: self._producer.commit_transaction(CALL_TIMEOUT_S))
         self._finished = True
+
+    def _bounded(self, offsets: list[KafkaTopicPartition], group_metadata: object) -> None:
+        """Add the offsets within HANG_S, whatever happens: after a broker's restart librdkafka 2.16 may never return."""
+        failures: list[BaseException] = []
+
+        def add() -> None:
+            try:
+                self._producer.send_offsets_to_transaction(offsets, group_metadata, CALL_TIMEOUT_S)
+            except BaseException as error:  # raised again in the worker's thread
+                failures.append(error)
+
+        adding = threading.Thread(target=add, name="send-offsets", daemon=True)
+        adding.start()
+        adding.join(HANG_S)
+        if adding.is_alive():
+            self._finished = True  # no call of this producer would return; the next one fences it
+            raise TaskMigrated(f"send_offsets_to_transaction has not returned for {HANG_S:.0f} s; this producer is given up")
+        if failures:
+            raise failures[0]
 
     def _on_delivery(self, error: KafkaError | None, message: Message) -> None:
         if error is not None:
@@ -100,6 +125,7 @@ class Transaction:
                 error = error_of(exception)
                 if not error.retriable() or time.monotonic() > deadline:
                     raise self._meaning(error, "transaction") from exception
+                log.info("transaction call is tried again: %s", error.str())
                 time.sleep(0.02)
 
     def _meaning(self, error: KafkaError, call: str) -> Retryable | TaskMigrated:

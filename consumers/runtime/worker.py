@@ -191,7 +191,7 @@ class Worker:
                 touched = self._produce(transaction, intake, outputs, offsets)
                 # 5. flush, every delivery a success; 6. add the input offsets; 7. commit
                 kafka_offsets = [KafkaTopicPartition(*part, offset) for part, offset in offsets.items()]
-                transaction.finish(kafka_offsets, self._consumer.consumer_group_metadata())
+                transaction.finish(kafka_offsets, self._consumer.consumer_group_metadata)
             # 8. one write per store: states, changelog offset, input offsets
             self._store(outputs, touched)
             metrics.COMMIT_SECONDS.observe(time.perf_counter() - committing)
