@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from consumers.catalog import Catalog, item_text
+from consumers.catalog import MAX_TEXT, Catalog, item_text
 from consumers.catalogue import Floats
 from consumers.runtime.processor import Batch, Record
 from schemas import metrics
@@ -94,5 +94,5 @@ def test_it_waits_for_the_text_encoder_alone() -> None:
 
 def test_item_text_is_title_tags_description_and_bounded() -> None:
     text = item_text(item("a", title="标题", tags=["x", "y"], description="d" * 20_000))
-    assert text.startswith("标题\nx, y\nddd") and len(text) == 2000
+    assert text.startswith("标题\nx, y\nddd") and len(text) == MAX_TEXT
     assert item_text(item("a", title="only", tags=[])) == "only"
