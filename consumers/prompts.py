@@ -14,7 +14,6 @@ from consumers.prompt_examples import LABELS, PEOPLE, SUBJECT, SYSTEM, TITLES, P
 from consumers.statements import clean
 from schemas.messages import Language, Statement
 
-PROMPT_VERSION = "1"
 MAIN_LIKES = 3
 MAX_DISLIKES = 3
 MAX_VIEWED = 3

@@ -7,7 +7,7 @@ machine loses the changelog's tail brings back.
 
 import json
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import cast
@@ -74,14 +74,6 @@ class Store:
         stored = {"changelog_offset": position.changelog_offset, "input_offsets": dict(position.input_offsets)}
         batch.put(_POSITION, json.dumps(stored).encode())
         self._db.write(batch)
-
-    def scan(self) -> Iterator[tuple[str, bytes]]:
-        """All states, in key order."""
-        items = cast(Iterator[tuple[bytes, bytes]], self._db.items(from_key=_STATE))
-        for key, value in items:
-            if not key.startswith(_STATE):
-                break
-            yield key[len(_STATE) :].decode(), value
 
     def wipe(self) -> None:
         """Forget everything, position included."""

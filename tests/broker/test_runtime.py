@@ -156,12 +156,16 @@ def test_a_bad_message_goes_to_dead_letters_with_its_bytes_and_reason(settings: 
 def test_two_workers_share_the_partitions_and_one_takes_over_when_the_other_leaves(settings: Settings) -> None:
     users = new_users(40)
     other = settings.model_copy(update={"runtime": settings.runtime.model_copy(update={"replica": uuid.uuid4().hex})})
-    with running(EventCounter(), settings):
+    first, second = EventCounter(), EventCounter()
+    with running(first, settings):
         send_events(settings, users, 5, "a")
-        with running(EventCounter(), other):
+        with running(second, other):
             send_events(settings, users, 5, "b")
             time.sleep(3)
+            before = first.processed
             send_events(settings, users, 5, "c")
             counts(settings, users, 600)
+            assert second.processed > 0, "the second worker got no partition"
+            assert first.processed > before, "the first worker kept no partition"
         send_events(settings, users, 5, "d")
         assert counts(settings, users, 800) == dict.fromkeys(users, 20)
