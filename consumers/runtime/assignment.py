@@ -7,31 +7,39 @@ leave the consumer unable to close.
 """
 
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from confluent_kafka import Consumer
+from confluent_kafka import Consumer, KafkaException
 from confluent_kafka import TopicPartition as KafkaTopicPartition
 
+from consumers.runtime.clients import error_of
 from consumers.runtime.processor import TopicPartition
 from consumers.runtime.restore import Restorer
 from consumers.runtime.store import Position, Store
-from schemas.errors import ConfigError, TaskCorrupted
+from schemas.errors import ConfigError, Retryable, TaskCorrupted
 from schemas.metrics import PARTITIONS
 from schemas.topics import Topic
 
 log = logging.getLogger("portrait.assignment")
 
+COMMITTED_TIMEOUT_S = 5.0
+"""Waits for the committed offsets; far below max.poll.interval.ms, as nothing is polled meanwhile."""
+
 
 @dataclass
 class Task:
-    """One partition number of all inputs. `input_offsets` are the committed ones, by topic."""
+    """One partition number of all inputs. `input_offsets` are the committed ones, by topic.
+
+    A store is first restoring, then read to the changelog's end, then proved: only then it is restored.
+    """
 
     partition: int
     store: Store | None
     restored: bool
     restoring: bool
+    read: bool = False
     wiped: bool = False
     topics: set[str] = field(default_factory=set)
     input_offsets: dict[str, int] = field(default_factory=dict)
@@ -90,7 +98,7 @@ class Assignment:
             log.warning("%s", error)
             self._wipe(task)
             self._restorer.start(task.store)
-        task.restoring = True
+        task.restoring, task.read = True, False
 
     def _wipe(self, task: Task) -> None:
         assert task.store is not None
@@ -126,23 +134,46 @@ class Assignment:
         for task in self.tasks.values():
             if not task.restoring:
                 self._start_restore(task)
-        if self._restorer is None or not self._restorer.restoring:
+        if self._restorer is None:
             return
-        for number in self._restorer.step():
-            self._prove(self.tasks[number])
-        self._pause_what_waits()
+        for number in self._restorer.step() if self._restorer.restoring else []:
+            self.tasks[number].read = True
+        unproved = [task for task in self.tasks.values() if task.read and not task.restored]
+        if unproved:
+            self._prove(unproved)
+            self._pause_what_waits()
 
-    def _prove(self, task: Task) -> None:
-        """The store's input offsets must be the group's committed ones, else something was missed."""
-        assert task.store is not None
-        asked = [KafkaTopicPartition(topic, task.partition) for topic in self._inputs]
-        committed = {part.topic: part.offset for part in self._consumer.committed(asked, timeout=30) if part.offset >= 0}
-        position = task.store.position()
-        if dict(position.input_offsets) == committed:
-            task.input_offsets = committed
-            task.restored = True
-            return
-        detail = f"restored input offsets {dict(position.input_offsets)} are not the group's committed {committed}"
+    def _prove(self, tasks: Sequence[Task]) -> None:
+        """The stores' input offsets must be the group's committed ones, else something was missed."""
+        committed = self._committed(tasks)
+        for task in tasks:
+            assert task.store is not None
+            position = task.store.position()
+            if dict(position.input_offsets) == committed[task.partition]:
+                task.input_offsets = committed[task.partition]
+                task.restored = True
+            else:
+                self._distrust(task, f"restored input offsets {dict(position.input_offsets)}", committed[task.partition])
+
+    def _committed(self, tasks: Sequence[Task]) -> dict[int, dict[str, int]]:
+        """The group's committed input offsets, by partition and topic."""
+        asked = [KafkaTopicPartition(topic, task.partition) for task in tasks for topic in self._inputs]
+        try:
+            answer = self._consumer.committed(asked, timeout=COMMITTED_TIMEOUT_S)
+        except KafkaException as error:
+            raise Retryable(
+                f"the group's committed offsets are not to be had ({error_of(error).str()}); should this last although the "
+                "broker answers, an unfinished transaction is open on __consumer_offsets: see docs/streaming-core.md"
+            ) from error
+        offsets: dict[int, dict[str, int]] = {task.partition: {} for task in tasks}
+        for part in answer:
+            if part.offset >= 0:
+                offsets[part.partition][part.topic] = part.offset
+        return offsets
+
+    def _distrust(self, task: Task, restored: str, committed: Mapping[str, int]) -> None:
+        """The proof failed: restore once more from nothing, and give up should that not help."""
+        detail = f"{restored} are not the group's committed {dict(committed)}"
         if task.wiped:
             raise ConfigError(
                 f"partition {task.partition}: {detail}, even after a full restore; the changelog or the group's offsets "

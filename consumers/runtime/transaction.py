@@ -38,10 +38,13 @@ class Transaction:
         self._changelog = changelog
         self._delivery_error: KafkaError | None = None
         self._finished = True
+        self._broken: TaskMigrated | None = None
         self.delivered: dict[int, int] = {}
         self._call(lambda: producer.init_transactions(CALL_TIMEOUT_S))
 
     def __enter__(self) -> Self:
+        if self._broken is not None:
+            raise self._broken
         self._delivery_error = None
         self._finished = False
         self.delivered = {}
@@ -111,8 +114,8 @@ class Transaction:
         try:
             self._call(lambda: self._producer.abort_transaction(CALL_TIMEOUT_S))  # purges what was not sent
             self._producer.poll(0)  # takes the reports of what was purged, lest they count against the next transaction
-        except TaskMigrated:
-            # The next begin raises it again, and the worker rejoins; here it would hide the first error.
+        except TaskMigrated as error:
+            self._broken = error  # raised by the next begin, so that the worker rejoins; here it would hide the first error
             log.warning("the transaction could not be aborted; the broker will time it out")
 
     def _call(self, operation: Callable[[], None]) -> None:
@@ -123,9 +126,10 @@ class Transaction:
                 return operation()
             except KafkaException as exception:
                 error = error_of(exception)
-                if not error.retriable() or time.monotonic() > deadline:
+                passing = error.retriable() or error.code() == KafkaError.CONCURRENT_TRANSACTIONS  # of the writer before us
+                if not passing or time.monotonic() > deadline:
                     raise self._meaning(error, "transaction") from exception
-                log.info("transaction call is tried again: %s", error.str())
+                log.debug("transaction call is tried again: %s", error.str())
                 time.sleep(0.02)
 
     def _meaning(self, error: KafkaError, call: str) -> Retryable | TaskMigrated:

@@ -1,4 +1,9 @@
-"""An Apache Kafka broker of our own: KRaft, one process, data in the project folder."""
+"""An Apache Kafka of our own: KRaft, one controller and one broker, data in the project folder.
+
+They are two processes, so that the controller outlives the broker. In one process, a broker that starts again first acts on what
+the metadata says of its last life, and leads partitions that it is then fenced from. Kafka 4.3 takes a partition without a
+leader for a deleted one, and a transaction whose end falls into that moment keeps its records open for ever.
+"""
 
 import base64
 import os
@@ -21,8 +26,13 @@ from schemas.topics import MAX_MESSAGE_BYTES
 
 READY_TIMEOUT_S = 90.0
 FORMAT_TIMEOUT_S = 60.0
-JVM_FLAGS = ("-Xmx512m", "-XX:TieredStopAtLevel=1")
+JVM_FLAGS = ("-XX:TieredStopAtLevel=1",)
 """The second compiler would take twice the CPU in the first minute of a small machine, for a broker no faster after it."""
+BROKER_HEAP = "-Xmx512m"
+CONTROLLER_HEAP = "-Xmx128m"
+CONTROLLER_ID, BROKER_ID = 1, 2
+SESSION_S = 3.0
+"""The controller fences a broker that has been silent for so long; until then a new one must not act on old metadata."""
 LOG4J = """\
 rootLogger.level = INFO
 rootLogger.appenderRef.out.ref = out
@@ -46,10 +56,12 @@ class KafkaServer:
         self._settings = settings
         self._port = port
         self._controller_port = free_port()
+        self._controller: Child | None = None
         self._children = children
+        self._silent_since_s: float | None = None
 
     def start(self, report: Report = silent) -> None:
-        """Start the broker and return when it answers an admin request.
+        """Start the broker, and the controller unless it runs, and return when the broker answers an admin request.
 
         Raises:
             ConfigError: Java or the jars cannot be had, or the broker did not come up; the message has its last log lines.
@@ -62,23 +74,36 @@ class KafkaServer:
         jars = fetch_jars(self._settings, self._children, self.log.with_name("maven.log"))
         run = [java, *JVM_FLAGS, f"-Dlog4j2.configurationFile={self.folder / 'log4j2.properties'}", "-cp", f"{jars}/*"]
         self._configure()
-        if not (self.folder / "data" / "meta.properties").exists():
-            report(self.name, "formatting its data folder")
+        if not all((data / "meta.properties").exists() for data in (self._data("controller"), self._data("broker"))):
+            report(self.name, "formatting its data folders")
             self._format(run)
+        elif self._controller is None:
+            self._silent_since_s = time.monotonic()
+        if self._controller is None or self._controller.returncode is not None:
+            report(self.name, "starting the controller")
+            log = self.log.with_name("kafka-controller.log")
+            command = [*run, CONTROLLER_HEAP, "kafka.Kafka", str(self._properties("controller"))]
+            self._controller = self._children.start(command, os.environ, log)
+        if self._silent_since_s is not None:
+            report(self.name, "waiting until the controller has noticed that the broker was gone")
+            time.sleep(max(0.0, self._silent_since_s + SESSION_S - time.monotonic()))
         report(self.name, "starting the broker")
-        self.child = self._children.start([*run, "kafka.Kafka", str(self._properties)], os.environ, self.log)
+        command = [*run, BROKER_HEAP, "kafka.Kafka", str(self._properties("broker"))]
+        self.child = self._children.start(command, os.environ, self.log)
         self._wait_ready(self.child)
         report(self.name, f"ready on {self.bootstrap_servers}")
 
     def stop(self) -> None:
-        """Shut the broker down in good order."""
+        """Shut the broker down in good order; the controller goes on."""
         if self.child is not None:
             self.child.stop()
+            self._silent_since_s = time.monotonic()
 
     def kill(self) -> None:
-        """kill -9, as a crash would."""
+        """kill -9 of the broker, as a crash would."""
         if self.child is not None:
             self.child.kill()
+            self._silent_since_s = time.monotonic()
 
     def record(self) -> ServiceRecord:
         """The broker as others may know it."""
@@ -90,31 +115,39 @@ class KafkaServer:
             ended=self.child and self.child.returncode,
         )
 
-    @property
-    def _properties(self) -> Path:
-        return self.folder / "server.properties"
+    def _data(self, role: str) -> Path:
+        return self.folder / "data" / role
+
+    def _properties(self, role: str) -> Path:
+        return self.folder / f"{role}.properties"
 
     def _configure(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
         (self.folder / "log4j2.properties").write_text(LOG4J)
-        lines = broker_properties(self.folder / "data", self._port, self._controller_port)
-        self._properties.write_text("".join(f"{name}={value}\n" for name, value in lines.items()))
+        roles = {
+            "controller": controller_properties(self._data("controller"), self._controller_port),
+            "broker": broker_properties(self._data("broker"), self._port, self._controller_port),
+        }
+        for role, lines in roles.items():
+            self._properties(role).write_text("".join(f"{name}={value}\n" for name, value in lines.items()))
 
     def _format(self, run: list[str]) -> None:
-        cluster_id = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
-        command = [
-            *run,
-            "kafka.tools.StorageTool",
-            "format",
-            f"--cluster-id={cluster_id}",
-            "-c",
-            str(self._properties),
-        ]  # an id may begin with "-"
-        formatting = self._children.start(command, os.environ, self.log)
-        if formatting.wait(FORMAT_TIMEOUT_S) != 0:
-            formatting.stop()
-            data = self.folder / "data"
-            raise ConfigError(f"formatting {data} for Kafka failed; {self.log} ends:\n{formatting.last_lines()}")
+        cluster_id = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")  # it may begin with "-"
+        formatting = []
+        for role in ("controller", "broker"):
+            command = [
+                *run,
+                "kafka.tools.StorageTool",
+                "format",
+                f"--cluster-id={cluster_id}",
+                "-c",
+                str(self._properties(role)),
+            ]
+            formatting.append((self._data(role), self._children.start(command, os.environ, self.log)))
+        for data, child in formatting:
+            if child.wait(FORMAT_TIMEOUT_S) != 0:
+                child.stop()
+                raise ConfigError(f"formatting {data} for Kafka failed; {self.log} ends:\n{child.last_lines()}")
 
     def _wait_ready(self, child: Child) -> None:
         deadline = time.monotonic() + READY_TIMEOUT_S
@@ -137,18 +170,31 @@ def answers(admin: AdminClient, timeout_s: float) -> bool:
         return False
 
 
-def broker_properties(data: Path, port: int, controller_port: int) -> Mapping[str, str | int]:
-    """server.properties of a single broker for development: everything replicated once, nothing made by accident."""
+def _node_properties(role: str, node_id: int, data: Path, controller_port: int) -> dict[str, str | int]:
+    """What the controller and the broker must agree on."""
     return {
-        "process.roles": "broker,controller",
-        "node.id": 1,
-        "controller.quorum.voters": f"1@127.0.0.1:{controller_port}",
-        "listeners": f"PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller_port}",
-        "advertised.listeners": f"PLAINTEXT://127.0.0.1:{port}",
-        "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
+        "process.roles": role,
+        "node.id": node_id,
+        "controller.quorum.voters": f"{CONTROLLER_ID}@127.0.0.1:{controller_port}",
         "controller.listener.names": "CONTROLLER",
-        "inter.broker.listener.name": "PLAINTEXT",
+        "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
         "log.dirs": str(data),
+        "broker.session.timeout.ms": int(SESSION_S * 1000) - 500,  # fenced by then, with room for the controller's own pace
+        "broker.heartbeat.interval.ms": 500,
+    }
+
+
+def controller_properties(data: Path, port: int) -> Mapping[str, str | int]:
+    """Of the controller: it keeps the metadata and no messages."""
+    return {**_node_properties("controller", CONTROLLER_ID, data, port), "listeners": f"CONTROLLER://127.0.0.1:{port}"}
+
+
+def broker_properties(data: Path, port: int, controller_port: int) -> Mapping[str, str | int]:
+    """Of a single broker for development: everything replicated once, nothing made by accident."""
+    return {
+        **_node_properties("broker", BROKER_ID, data, controller_port),
+        "listeners": f"PLAINTEXT://127.0.0.1:{port}",
+        "inter.broker.listener.name": "PLAINTEXT",
         "auto.create.topics.enable": "false",
         "replica.fetch.max.bytes": 2 * MAX_MESSAGE_BYTES,
         "offsets.topic.replication.factor": 1,
@@ -160,9 +206,8 @@ def broker_properties(data: Path, port: int, controller_port: int) -> Mapping[st
         "share.coordinator.state.topic.min.isr": 1,
         "share.coordinator.state.topic.num.partitions": 1,
         "group.initial.rebalance.delay.ms": 0,
-        # a broker that was killed may register again only after its old session
-        "broker.heartbeat.interval.ms": 1000,
-        "broker.session.timeout.ms": 4000,
+        # Leadership is not given away on shutdown: nobody could take it, and transactions would end while it is nowhere.
+        "controlled.shutdown.enable": "false",
         # a worker that died is noticed within seconds, and tests may ask for less
         "group.min.session.timeout.ms": 1000,
         "group.consumer.min.session.timeout.ms": 1000,
