@@ -1,8 +1,8 @@
 """An Apache Kafka of our own: KRaft, one controller and one broker, data in the project folder.
 
-They are two processes, so that the controller outlives the broker. In one process, a broker that starts again first acts on what
-the metadata says of its last life, and leads partitions that it is then fenced from. Kafka 4.3 takes a partition without a
-leader for a deleted one, and a transaction whose end falls into that moment keeps its records open for ever.
+They are two processes, so that the controller outlives the broker. In one process, a broker that starts again first acts on
+what the metadata says of its last life, and leads partitions that it is then fenced from. Kafka 4.3 takes a partition without
+a leader for a deleted one, and a transaction whose end falls into that moment keeps its records open for ever.
 """
 
 import base64
