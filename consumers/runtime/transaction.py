@@ -5,8 +5,9 @@
         transaction.finish(offsets, group)  # flush, check every delivery, add the offsets, commit
 
 Leaving the block before `finish` has returned aborts. Failures come out as the error tree's types: Retryable (aborted, the
-same batch may be tried again) or TaskMigrated (fenced, fatal, or outcome unknown: drop everything, rejoin, and let the
-committed offsets tell what happened).
+same batch may be tried again) or TaskMigrated (fenced, fatal, timed out or outcome unknown: drop everything, rejoin, and let
+the committed offsets tell what happened). After TaskMigrated nothing is asked of this producer any more, not even to abort:
+after a broker's restart librdkafka 2.16 can need minutes to come round, and the next producer's start ends its transaction.
 """
 
 import logging
@@ -52,7 +53,7 @@ class Transaction:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        if not self._finished:
+        if not self._finished and not isinstance(error, TaskMigrated):
             self._abort()
 
     def produce(self, topic: str, **record: Any) -> None:
@@ -72,7 +73,7 @@ class Transaction:
         The group's metadata is asked for at each attempt: a member's epoch changes when the group's coordinator restarts.
         """
         deadline = time.monotonic() + RETRY_BUDGET_S
-        while self._producer.flush(1.0) and time.monotonic() < deadline:
+        while self._producer.flush(1.0) and self._delivery_error is None and time.monotonic() < deadline:
             pass
         if self._delivery_error is not None:
             raise self._meaning(self._delivery_error, "delivery")
@@ -96,7 +97,6 @@ class Transaction:
         adding.start()
         adding.join(HANG_S)
         if adding.is_alive():
-            self._finished = True  # no call of this producer would return; the next one fences it
             raise TaskMigrated(f"send_offsets_to_transaction has not returned for {HANG_S:.0f} s; this producer is given up")
         if failures:
             raise failures[0]
@@ -135,6 +135,4 @@ class Transaction:
     def _meaning(self, error: KafkaError, call: str) -> Retryable | TaskMigrated:
         if error.txn_requires_abort() and not error.fatal():
             return Retryable(f"{call} failed and the transaction is aborted: {error.str()}")
-        if error.code() in (KafkaError._PURGE_QUEUE, KafkaError._MSG_TIMED_OUT) and not error.fatal():
-            return Retryable(f"{call} timed out: {error.str()}")
         return TaskMigrated(f"{call} failed for good ({error.name()}): {error.str()}")
