@@ -3,12 +3,12 @@ when they are there. Offsets of requests still in work are held back, so none is
 
 import heapq
 import logging
-import random
 import time
 from collections.abc import Iterable, Sequence
 from concurrent.futures import CancelledError, Future
 from typing import NamedTuple, Protocol
 
+from consumers.backoff import Backoff
 from consumers.inference import Generation, Sampling, Vectors
 from consumers.profile_jobs import PartWork, ProfileJob
 from consumers.prompts import max_tokens
@@ -71,8 +71,7 @@ class Narrator:
         self._jobs: dict[StateKey, ProfileJob] = {}
         self._in_flight: list[_InFlight] = []
         self._published: list[tuple[ProfileJob, UserProfile]] = []
-        self._paused_until_s = 0.0
-        self._failures = 0
+        self._backoff = Backoff(*BACKOFF_S)
 
     def startup(self) -> None:
         """Wait until the models are there."""
@@ -159,7 +158,7 @@ class Narrator:
             log.warning("profile_llm refused a prompt of request %s: %s", job.request.request_id, error)
             metrics.GROUNDING_FAILURES.labels(reason="model_error").inc()
             return job.fail(work)
-        self._failures = 0
+        self._backoff.succeeded()
         job.generated_tokens += generation.tokens
         metrics.GENERATED_TOKENS.inc(generation.tokens)
         metrics.GENERATION_SECONDS.observe(generation.seconds)
@@ -169,7 +168,7 @@ class Narrator:
     def _ask(self) -> None:
         """Keep as many texts in flight as allowed, most urgent users first."""
         free = self._settings.narrator.max_in_flight - len(self._in_flight)
-        if free <= 0 or time.monotonic() < self._paused_until_s:
+        if free <= 0 or self._backoff.waiting:
             return
         waiting = (job for job in self._jobs.values() if any(work.waiting for work in job.works))
         most_urgent = heapq.nsmallest(free, waiting, key=lambda job: job.rank)
@@ -188,13 +187,9 @@ class Narrator:
 
     def _back_off(self, error: Retryable) -> None:
         """Ask for nothing for a while, longer each time, until a text arrives. One outage counts once, not once per text."""
-        now_s = time.monotonic()
-        if now_s < self._paused_until_s:
+        if self._backoff.waiting:
             return
-        low, high = BACKOFF_S
-        pause_s = min(high, low * 2.0**self._failures) * random.uniform(0.5, 1.0)
-        self._failures = min(self._failures + 1, 10)
-        self._paused_until_s = now_s + pause_s
+        pause_s = self._backoff.failed()
         metrics.RETRIES.labels(cause=PROFILE_LLM.name).inc()
         log.warning("%s; asking again in %.1f s, %d users wait", error, pause_s, len(self._jobs))
 
@@ -202,7 +197,7 @@ class Narrator:
         """Put every complete profile into the outputs. Without a text vector it waits; cancellations never do."""
         self._published = []
         finished = [job for job in self._jobs.values() if job.finished]
-        if not finished or time.monotonic() < self._paused_until_s:
+        if not finished or self._backoff.waiting:
             return
         size = self._settings.triton.max_batch
         try:

@@ -4,7 +4,8 @@
     ├── ConfigError         a setting, file, server or model is missing or wrong: start-up stops with one sentence
     ├── BadMessage          this message can never be processed: it goes to dead-letters with its bytes and the reason
     ├── Retryable           the same call may succeed later (a server is slow, down or overloaded)
-    ├── TaskMigrated        another worker owns the partitions now (fenced): drop, never commit
+    ├── ProducerLost        the transactional producer can commit no more: take a new one, and go on from what is committed
+    ├── TaskMigrated        this worker is no member of its group any more: drop everything and join again
     └── TaskCorrupted       a partition's store cannot be trusted: wipe it and restore from the changelog
 
 The worker's loop acts on these types alone. A message says what failed, where (topic-partition@offset), the likely cause and
@@ -36,8 +37,12 @@ class Retryable(PortraitError):
     """The same call may succeed later; nothing was committed."""
 
 
+class ProducerLost(PortraitError):
+    """The transactional producer was fenced, timed out, or does not know how its commit ended; it must not be used again."""
+
+
 class TaskMigrated(PortraitError):
-    """Another worker owns this worker's partitions now; its uncommitted work must be dropped."""
+    """Other workers may own this worker's partitions now; its uncommitted work must be dropped."""
 
 
 class TaskCorrupted(PortraitError):

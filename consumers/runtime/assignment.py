@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from confluent_kafka import Consumer, KafkaException
+from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaException
 from confluent_kafka import TopicPartition as KafkaTopicPartition
 
 from consumers.runtime.clients import error_of
@@ -32,7 +32,8 @@ COMMITTED_TIMEOUT_S = 5.0
 class Task:
     """One partition number of all inputs. `input_offsets` are the committed ones, by topic.
 
-    A store is first restoring, then read to the changelog's end, then proved: only then it is restored.
+    A store is first restoring, then read to the changelog's end, then proved: only then it is restored. `rewind` says that the
+    inputs stand beyond the committed offsets.
     """
 
     partition: int
@@ -40,6 +41,7 @@ class Task:
     restored: bool
     restoring: bool
     read: bool = False
+    rewind: bool = False
     wiped: bool = False
     topics: set[str] = field(default_factory=set)
     input_offsets: dict[str, int] = field(default_factory=dict)
@@ -134,9 +136,7 @@ class Assignment:
         for task in self.tasks.values():
             if not task.restoring:
                 self._start_restore(task)
-        if self._restorer is None:
-            return
-        for number in self._restorer.step() if self._restorer.restoring else []:
+        for number in self._restorer.step() if self._restorer is not None and self._restorer.restoring else []:
             self.tasks[number].read = True
         unproved = [task for task in self.tasks.values() if task.read and not task.restored]
         if unproved:
@@ -147,13 +147,24 @@ class Assignment:
         """The stores' input offsets must be the group's committed ones, else something was missed."""
         committed = self._committed(tasks)
         for task in tasks:
-            assert task.store is not None
-            position = task.store.position()
-            if dict(position.input_offsets) == committed[task.partition]:
-                task.input_offsets = committed[task.partition]
-                task.restored = True
-            else:
-                self._distrust(task, f"restored input offsets {dict(position.input_offsets)}", committed[task.partition])
+            own = committed[task.partition]
+            restored = own if task.store is None else dict(task.store.position().input_offsets)
+            if restored != own:
+                self._distrust(task, f"restored input offsets {restored}", own)
+                continue
+            if task.rewind:
+                self._rewind(task, own)
+            task.input_offsets = own
+            task.restored = True
+
+    def _rewind(self, task: Task, committed: Mapping[str, int]) -> None:
+        """Read the task's inputs again from what is committed."""
+        for topic in task.topics:
+            try:
+                self._consumer.seek(KafkaTopicPartition(topic, task.partition, committed.get(topic, OFFSET_BEGINNING)))
+            except KafkaException as error:
+                raise Retryable(f"{topic}-{task.partition} cannot be rewound yet: {error_of(error).str()}") from error
+        task.rewind = False
 
     def _committed(self, tasks: Sequence[Task]) -> dict[int, dict[str, int]]:
         """The group's committed input offsets, by partition and topic."""
@@ -182,6 +193,15 @@ class Assignment:
         log.warning("%s", TaskCorrupted(task.partition, detail))
         self._wipe(task)
         self._start_restore(task)
+
+    def start_over(self) -> None:
+        """Go back to what is committed: read every changelog's tail, then the inputs from their committed offsets."""
+        for task in self.tasks.values():
+            if self._restorer is not None:
+                self._restorer.drop(task.partition)
+            task.restored, task.rewind = False, True
+            task.restoring = task.read = self._restorer is None
+        self._pause_what_waits()
 
     def hold(self, held: bool) -> None:
         """Pause every input, or let those that are ready read again; polling goes on either way."""

@@ -30,6 +30,7 @@ def input_consumer(kafka: KafkaSettings, group: str, replica: str) -> Consumer:
     config = _common(kafka, f"{group}-{replica}")
     config |= {
         "group.id": group,
+        "group.instance.id": replica,  # a restart takes its partitions back; a second live worker of this name is refused
         "group.protocol": "consumer",
         "group.remote.assignor": "range",  # equal partition numbers of all inputs land on one worker
         "isolation.level": "read_committed",

@@ -5,9 +5,9 @@
         transaction.finish(offsets, group)  # flush, check every delivery, add the offsets, commit
 
 Leaving the block before `finish` has returned aborts. Failures come out as the error tree's types: Retryable (aborted, the
-same batch may be tried again) or TaskMigrated (fenced, fatal, timed out or outcome unknown: drop everything, rejoin, and let
-the committed offsets tell what happened). After TaskMigrated nothing is asked of this producer any more, not even to abort:
-after a broker's restart librdkafka 2.16 can need minutes to come round, and the next producer's start ends its transaction.
+same batch may be tried again) or ProducerLost (fenced, fatal, timed out or outcome unknown: the committed offsets tell what
+happened). After ProducerLost nothing is asked of this producer any more, not even to abort: after a broker's restart
+librdkafka 2.16 can need minutes to come round, and the next producer's start ends its transaction.
 """
 
 import logging
@@ -21,7 +21,7 @@ from confluent_kafka import KafkaError, KafkaException, Message, Producer
 from confluent_kafka import TopicPartition as KafkaTopicPartition
 
 from consumers.runtime.clients import error_of
-from schemas.errors import Retryable, TaskMigrated
+from schemas.errors import ProducerLost, Retryable
 
 log = logging.getLogger("portrait.transaction")
 
@@ -39,7 +39,7 @@ class Transaction:
         self._changelog = changelog
         self._delivery_error: KafkaError | None = None
         self._finished = True
-        self._broken: TaskMigrated | None = None
+        self._broken: ProducerLost | None = None
         self.delivered: dict[int, int] = {}
         self._call(lambda: producer.init_transactions(CALL_TIMEOUT_S))
 
@@ -53,7 +53,7 @@ class Transaction:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        if not self._finished and not isinstance(error, TaskMigrated):
+        if not self._finished and not isinstance(error, ProducerLost):
             self._abort()
 
     def produce(self, topic: str, **record: Any) -> None:
@@ -78,7 +78,7 @@ class Transaction:
         if self._delivery_error is not None:
             raise self._meaning(self._delivery_error, "delivery")
         if len(self._producer):
-            raise TaskMigrated(f"{len(self._producer)} records were not delivered within {RETRY_BUDGET_S:.0f} s")
+            raise ProducerLost(f"{len(self._producer)} records were not delivered within {RETRY_BUDGET_S:.0f} s")
         self._call(lambda: self._bounded(list(offsets), group_metadata()))
         self._call(lambda: self._producer.commit_transaction(CALL_TIMEOUT_S))
         self._finished = True
@@ -97,7 +97,7 @@ class Transaction:
         adding.start()
         adding.join(HANG_S)
         if adding.is_alive():
-            raise TaskMigrated(f"send_offsets_to_transaction has not returned for {HANG_S:.0f} s; this producer is given up")
+            raise ProducerLost(f"send_offsets_to_transaction has not returned for {HANG_S:.0f} s; this producer is given up")
         if failures:
             raise failures[0]
 
@@ -114,8 +114,8 @@ class Transaction:
         try:
             self._call(lambda: self._producer.abort_transaction(CALL_TIMEOUT_S))  # purges what was not sent
             self._producer.poll(0)  # takes the reports of what was purged, lest they count against the next transaction
-        except TaskMigrated as error:
-            self._broken = error  # raised by the next begin, so that the worker rejoins; here it would hide the first error
+        except ProducerLost as error:
+            self._broken = error  # raised by the next begin, so that it is replaced; here it would hide the first error
             log.warning("the transaction could not be aborted; the broker will time it out")
 
     def _call(self, operation: Callable[[], None]) -> None:
@@ -132,7 +132,7 @@ class Transaction:
                 log.debug("transaction call is tried again: %s", error.str())
                 time.sleep(0.02)
 
-    def _meaning(self, error: KafkaError, call: str) -> Retryable | TaskMigrated:
+    def _meaning(self, error: KafkaError, call: str) -> Retryable | ProducerLost:
         if error.txn_requires_abort() and not error.fatal():
             return Retryable(f"{call} failed and the transaction is aborted: {error.str()}")
-        return TaskMigrated(f"{call} failed for good ({error.name()}): {error.str()}")
+        return ProducerLost(f"{call} failed for good ({error.name()}): {error.str()}")

@@ -1,11 +1,11 @@
 """The worker: one process of one role. Polls, processes, commits; survives what can be survived.
 
-Retryable keeps the batch and tries it again after a pause, polling all the while; TaskMigrated drops everything and joins
-again; ConfigError ends the process.
+Retryable keeps the batch and tries it again after a pause, polling all the while; ProducerLost takes a new producer, reads the
+changelog's tail and goes on from the committed offsets; TaskMigrated drops everything and joins again; ConfigError ends the
+process.
 """
 
 import logging
-import random
 import threading
 import time
 from collections.abc import Mapping, Sequence
@@ -14,6 +14,7 @@ from pathlib import Path
 from confluent_kafka import KafkaException
 from confluent_kafka import TopicPartition as KafkaTopicPartition
 
+from consumers.backoff import Backoff
 from consumers.runtime import clients
 from consumers.runtime.assignment import Assignment
 from consumers.runtime.changelog import PROGRESS_KEY, encode_progress
@@ -25,7 +26,7 @@ from consumers.runtime.store import Position
 from consumers.runtime.tables import Tables
 from consumers.runtime.transaction import Transaction
 from schemas import metrics
-from schemas.errors import BadMessage, ConfigError, PortraitError, Retryable, TaskMigrated
+from schemas.errors import BadMessage, ConfigError, PortraitError, ProducerLost, Retryable, TaskMigrated
 from schemas.messages import encode, version_headers
 from schemas.settings import Settings
 from schemas.topics import DEAD_LETTERS, TOPICS
@@ -50,8 +51,8 @@ class Worker:
         self._positions: dict[TopicPartition, int] = {}
         self._committed: dict[TopicPartition, int] = {}
         self._started = False
-        self._failures = 0
-        self._retry_at = 0.0
+        self._transaction: Transaction | None = None
+        self._backoff = Backoff(*BACKOFF_S)
         self._lag_at = 0.0
 
     @property
@@ -114,8 +115,6 @@ class Worker:
         settings, name = self._settings, self._processor.name
         replica = settings.runtime.replica
         changelog = self._processor.changelog
-        producer = clients.transactional_producer(settings.kafka, name, replica, settings.runtime.transaction_timeout_ms)
-        self._transaction = Transaction(producer, None if changelog is None else changelog.name)
         self._consumer = clients.input_consumer(settings.kafka, name, replica)
         self._restorer = None
         if changelog is not None:
@@ -138,8 +137,7 @@ class Worker:
         assignment.close()
         if self._restorer is not None:
             self._restorer.close()
-        read = frozenset(self._positions) | frozenset(self._intake.positions)
-        self._drop(read, frozenset(part.partition for part in read))
+        self._drop_all()
         del self._assignment
 
     def _close_consumer(self) -> None:
@@ -158,24 +156,44 @@ class Worker:
             self._committed.pop(part, None)
         self._processor.on_revoked(tasks)
 
+    def _drop_all(self) -> None:
+        self._transaction = None
+        read = frozenset(self._positions) | frozenset(self._intake.positions)
+        self._drop(read, frozenset(part.partition for part in read))
+
     def _main_loop(self) -> None:
         while not self._stop.is_set():
             self._health.beat()
             self._tables.poll()
             try:
-                if time.monotonic() >= self._retry_at:
+                if not self._backoff.waiting and self._assignment.tasks:
+                    self._transaction = self._transaction or self._new_transaction()
                     self._assignment.restore_step()
                 self._health.ready(self._assignment.ready)
                 self._micro_batch()
+            except ProducerLost as error:
+                log.warning("%s; going on from what is committed, with a new producer", error)
+                metrics.ABORTS.labels(cause="producer").inc()
+                self._drop_all()
+                self._assignment.start_over()
+                self._backoff.failed()
             except (Retryable, BadMessage) as error:  # BadMessage: a model refuses its input; waiting loses nothing
                 self._back_off(error)
             self._report_lag()
+
+    def _new_transaction(self) -> Transaction:
+        """A producer of our own, which fences the one before it. Never asked for before something is assigned to us: a second
+        worker with our replica name is refused by the group, and must not fence us."""
+        settings, name, changelog = self._settings, self._processor.name, self._processor.changelog
+        timeout_ms = settings.runtime.transaction_timeout_ms
+        producer = clients.transactional_producer(settings.kafka, name, settings.runtime.replica, timeout_ms)
+        return Transaction(producer, None if changelog is None else changelog.name)
 
     def _micro_batch(self) -> None:
         """One turn, in the order that makes it exactly once. A failure in 2 to 7 leaves the batch in `_intake`; a death
         between 7 and 8 is healed by restore, since the changelog holds absolute values."""
         # 1. poll a micro-batch and decode it; a batch that is waiting to be tried again comes first
-        if time.monotonic() < self._retry_at:
+        if self._backoff.waiting or self._transaction is None:
             return self._poller.keep_alive(self._intake)
         if not self._intake:
             self._poller.poll(self._intake)
@@ -193,7 +211,7 @@ class Worker:
                 kafka_offsets = [KafkaTopicPartition(*part, offset) for part, offset in offsets.items()]
                 transaction.finish(kafka_offsets, self._consumer.consumer_group_metadata)
             # 8. one write per store: states, changelog offset, input offsets
-            self._store(outputs, touched)
+            self._store(outputs, touched, transaction.delivered)
             metrics.COMMIT_SECONDS.observe(time.perf_counter() - committing)
         # 9. nothing of this batch is left to do
         self._positions.update(intake.positions)
@@ -201,7 +219,7 @@ class Worker:
         self._intake = Intake()
         self._processor.on_committed()
         self._assignment.hold(outputs.pause)
-        self._failures = 0
+        self._backoff.succeeded()
         if intake:
             self._count(intake, time.perf_counter() - started)
 
@@ -239,21 +257,18 @@ class Worker:
             transaction.produce(DEAD_LETTERS.name, key=letter.key, value=letter.value, headers=letter.headers)
         return touched
 
-    def _store(self, outputs: Outputs, touched: dict[int, dict[str, int]]) -> None:
+    def _store(self, outputs: Outputs, touched: dict[int, dict[str, int]], delivered: Mapping[int, int]) -> None:
         """Step 8."""
         states: dict[int, dict[str, bytes | None]] = {partition: {} for partition in touched}
         for (partition, key), state in outputs.states.items():
             states[partition][key] = state
         for partition, input_offsets in touched.items():
-            changelog_offset = self._transaction.delivered.get(partition, 0)
+            changelog_offset = delivered.get(partition, 0)
             self._assignment.record_commit(partition, Position(changelog_offset, input_offsets), states[partition])
 
     def _back_off(self, error: PortraitError) -> None:
         """Keep the batch, stop reading, try again after a pause that grows and jitters."""
-        low, high = BACKOFF_S
-        pause_s = min(high, low * 2.0**self._failures) * random.uniform(0.5, 1.0)
-        self._failures = min(self._failures + 1, 10)
-        self._retry_at = time.monotonic() + pause_s
+        pause_s = self._backoff.failed()
         self._assignment.hold(True)
         metrics.RETRIES.labels(cause=type(error).__name__).inc()
         log.warning("%s; trying again in %.1f s", error, pause_s)

@@ -211,7 +211,7 @@ def broker_properties(data: Path, port: int, controller_port: int) -> Mapping[st
         # a worker that died is noticed within seconds, and tests may ask for less
         "group.min.session.timeout.ms": 1000,
         "group.consumer.min.session.timeout.ms": 1000,
-        "group.consumer.session.timeout.ms": 10_000,
+        "group.consumer.session.timeout.ms": 6000,
         "group.consumer.min.heartbeat.interval.ms": 200,
         "group.consumer.heartbeat.interval.ms": 1000,
         # so that an open transaction of a dead writer is ended soon after its own timeout

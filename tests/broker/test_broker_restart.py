@@ -1,7 +1,6 @@
 """The broker is stopped under load and comes back: the worker goes on by itself and counts every event once."""
 
 import time
-import uuid
 from pathlib import Path
 
 from deploy.local.stack import local_stack
@@ -16,7 +15,7 @@ OUTAGE_S = 5.0
 
 def test_a_stopped_broker_that_comes_back_loses_and_doubles_nothing(needs_java: None, tmp_path: Path) -> None:
     users = new_users(20)
-    base = fresh_settings().model_copy(update={"runtime": RuntimeSettings(folder=tmp_path, replica=uuid.uuid4().hex)})
+    base = fresh_settings().model_copy(update={"runtime": RuntimeSettings(folder=tmp_path)})
     with local_stack(tmp_path / "stack", base, triton=False) as stack:
         ensure_topics(stack.settings)
         with running(EventCounter(), stack.settings):

@@ -24,7 +24,7 @@ PROGRESS_KEY = b"\x00progress"
 
 @pytest.fixture
 def settings(kafka: LocalStack, tmp_path: Path) -> Settings:
-    runtime = RuntimeSettings(folder=tmp_path, replica=uuid.uuid4().hex)
+    runtime = RuntimeSettings(folder=tmp_path)
     return kafka.settings.model_copy(update={"runtime": runtime})
 
 
@@ -155,7 +155,7 @@ def test_a_bad_message_goes_to_dead_letters_with_its_bytes_and_reason(settings: 
 
 def test_two_workers_share_the_partitions_and_one_takes_over_when_the_other_leaves(settings: Settings) -> None:
     users = new_users(40)
-    other = settings.model_copy(update={"runtime": settings.runtime.model_copy(update={"replica": uuid.uuid4().hex})})
+    other = settings.model_copy(update={"runtime": settings.runtime.model_copy(update={"replica": "1"})})
     first, second = EventCounter(), EventCounter()
     with running(first, settings):
         send_events(settings, users, 5, "a")

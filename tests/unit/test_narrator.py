@@ -62,6 +62,10 @@ def model() -> Model:
 @pytest.fixture
 def narrator(model: Model, monkeypatch: pytest.MonkeyPatch) -> Narrator:
     monkeypatch.setattr(module, "BACKOFF_S", (0.0, 0.0))
+    return new_narrator(model)
+
+
+def new_narrator(model: Model) -> Narrator:
     return Narrator(model, Settings(narrator=NarratorSettings(max_in_flight=2, queue_limit=3)))
 
 
@@ -150,8 +154,9 @@ def test_triton_down_neither_drops_a_request_nor_makes_it_plain(narrator: Narrat
     assert profiles(turn(narrator))[0].summary[0].source == "llm"
 
 
-def test_while_the_model_is_down_it_is_left_alone(narrator: Narrator, model: Model, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_while_the_model_is_down_it_is_left_alone(model: Model, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "BACKOFF_S", (60.0, 60.0))
+    narrator = new_narrator(model)
     turn(narrator, record(1, request("u", DRAMA)))
     model.open[0].set_exception(Retryable("profile_llm is down"))
     for _ in range(3):

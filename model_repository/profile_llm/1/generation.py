@@ -1,16 +1,14 @@
-"""Generates a batch of texts together, computing what their prompts share only once."""
+"""Writes many texts together: rows join and leave between two tokens, and what their prompts share is computed once."""
 
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import torch
-from transformers import AttentionInterface, AutoModelForCausalLM, AutoTokenizer
-from transformers.cache_utils import Cache, DynamicLayer
-from transformers.integrations.sdpa_attention import sdpa_attention_forward
-from transformers.masking_utils import AttentionMaskInterface, sdpa_mask
+from packed_attention import NAME, KeyValues, Pass, Prefix
+from transformers import AutoModelForCausalLM, AutoTokenizer
 
+BEGIN_TOKENS = 512  # prompt tokens taken in at one step, so that the rows at work do not stand still for long
 CHECK_CANCELLED_EVERY = 8  # tokens
 
 
@@ -30,70 +28,9 @@ class Row:
     text: str = ""
     finish_reason: str = ""
     random: torch.Generator | None = None
-
-
-@dataclass(frozen=True, eq=False)
-class Prefix:
-    """The start of many prompts, with its keys and values: one (keys, values) a layer, each [1, heads, tokens, dim]."""
-
-    tokens: tuple[int, ...] = ()
-    layers: tuple[tuple[torch.Tensor, torch.Tensor], ...] = ()
-
-
-class RoomyLayer(DynamicLayer):
-    """Keys and values of one layer, in a buffer large enough from the start: nothing is copied as it grows.
-
-    Row r begins with its own prefix in slots 0..len(prefix); slots up to the longest prefix stay empty and masked.
-    """
-
-    def __init__(self, capacity: int, width: int, prefixes: Sequence[tuple[torch.Tensor, torch.Tensor] | None]) -> None:
-        super().__init__()
-        self.capacity, self.length, self.prefixes = capacity, width, prefixes
-
-    def lazy_initialization(self, key_states: torch.Tensor, value_states: torch.Tensor) -> None:
-        super().lazy_initialization(key_states, value_states)
-        self.key_buffer = room_for(key_states, self.capacity)
-        self.value_buffer = room_for(value_states, self.capacity)
-        for row, prefix in enumerate(self.prefixes):
-            if prefix is not None:
-                self.key_buffer[row, :, : prefix[0].shape[2]] = prefix[0][0]
-                self.value_buffer[row, :, : prefix[1].shape[2]] = prefix[1][0]
-
-    def update(
-        self, key_states: torch.Tensor, value_states: torch.Tensor, *_: Any, **__: Any
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        if not self.is_initialized:
-            self.lazy_initialization(key_states, value_states)
-        start, self.length = self.length, self.length + key_states.shape[2]
-        self.key_buffer[:, :, start : self.length] = key_states
-        self.value_buffer[:, :, start : self.length] = value_states
-        return self.key_buffer[:, :, : self.length], self.value_buffer[:, :, : self.length]
-
-    def get_seq_length(self) -> int:
-        return self.length
-
-    def batch_select_indices(self, indices: torch.Tensor) -> None:
-        self.key_buffer, self.value_buffer = self.key_buffer[indices], self.value_buffer[indices]
-
-
-def room_for(states: torch.Tensor, capacity: int) -> torch.Tensor:
-    rows, heads, _, dim = states.shape
-    return states.new_zeros(rows, heads, capacity, dim)
-
-
-def grouped_attention(module, query, key, value, attention_mask, scaling=None, **kwargs):
-    """Attention of one new token a row without repeating the keys for each group of query heads: half the time at batch 32."""
-    rows, heads, new_tokens, dim = query.shape
-    if new_tokens > 1:
-        return sdpa_attention_forward(module, query, key, value, attention_mask, scaling=scaling, **kwargs)
-    groups = key.shape[1]
-    folded = query.reshape(rows, groups, heads // groups, dim)
-    attended = torch.nn.functional.scaled_dot_product_attention(folded, key, value, attn_mask=attention_mask, scale=scaling)
-    return attended.reshape(rows, 1, heads, dim), None
-
-
-AttentionInterface.register("grouped", grouped_attention)
-AttentionMaskInterface.register("grouped", sdpa_mask)
+    prefix: Prefix = Prefix()
+    next: list[int] = field(default_factory=list)  # tokens the model has yet to see
+    length: int = 0  # tokens it has seen, beyond the prefix
 
 
 class PrefixCache:
@@ -111,11 +48,8 @@ class PrefixCache:
         self._special_tokens = frozenset(special_tokens)
         self._prefixes: OrderedDict[tuple[int, ...], Prefix] = OrderedDict()
 
-    def match(self, prompts: Sequence[list[int]]) -> list[Prefix]:
-        """The beginning of each prompt; computed now where it is new. At least one token is left over."""
-        return [self._beginning(prompt) for prompt in prompts]
-
-    def _beginning(self, prompt: list[int]) -> Prefix:
+    def match(self, prompt: list[int]) -> Prefix:
+        """The beginning of a prompt; computed now when it is new. At least one token is left over."""
         marks = [position for position, token in enumerate(prompt) if token in self._special_tokens]
         if len(marks) < self.LAST_QUESTION or marks[-self.LAST_QUESTION] == 0:
             return Prefix()
@@ -129,83 +63,94 @@ class PrefixCache:
 
 
 class TextGenerator:
-    """A chat model and its tokenizer. Not thread-safe: one thread generates."""
+    """A chat model, its tokenizer, and the rows at work. Not thread-safe: one thread generates."""
 
-    def __init__(self, folder: str, device: torch.device, dtype: torch.dtype) -> None:
-        self.device = device
+    def __init__(self, folder: str, device: torch.device, dtype: torch.dtype, max_rows: int = 32) -> None:
+        self.device, self.max_rows = device, max_rows
         self.tokenizer = AutoTokenizer.from_pretrained(folder)
-        self.model = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype, attn_implementation="grouped").to(device).eval()
+        self.model = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype, attn_implementation=NAME).to(device).eval()
         end = self.model.generation_config.eos_token_id
         self.end_tokens = set(end if isinstance(end, list) else [end]) - {None}
         self.prefixes = PrefixCache(self.compute_prefix, self.tokenizer.all_special_ids)
+        self.rows: list[Row] = []
+        self.store = KeyValues(max_rows)
 
     @property
     def context_length(self) -> int:
         return int(self.model.config.max_position_embeddings)
 
+    @property
+    def has_room(self) -> bool:
+        """Whether another row may begin now."""
+        return len(self.rows) < self.max_rows and sum(len(row.next) for row in self.rows if not row.length) < BEGIN_TOKENS
+
     def tokenize(self, prompt: str) -> list[int]:
         """The prompt's tokens; it is the full prompt, so no special tokens are added."""
         return self.tokenizer(prompt, add_special_tokens=False)["input_ids"]
 
+    def generate(self, rows: Sequence[Row], should_stop: Callable[[], bool] = lambda: False) -> None:
+        """Write every row, beside those at work already."""
+        waiting = deque(rows)
+        while (waiting or self.rows) and not should_stop():
+            while waiting and self.has_room:
+                self.start(waiting.popleft())
+            self.step()
+
+    def start(self, row: Row) -> None:
+        """Let a row join at the next step. Its `on_finished` is called as soon as it is done, cancelled or not."""
+        row.prefix = self.prefixes.match(row.prompt)
+        row.next, row.length = row.prompt[len(row.prefix.tokens) :], 0
+        row.random = torch.Generator().manual_seed(row.seed) if row.seed is not None else None
+        self.store.reserve(len(row.next) + row.max_tokens)
+        self.rows.append(row)
+
+    def step(self) -> None:
+        """Add one token to every row; those that are finished leave."""
+        chosen = self.choose(self.forward(self.rows, self.store), self.rows)
+        for row, token in zip(self.rows, chosen, strict=True):
+            row.length, row.next = row.length + len(row.next), [token]
+        for row, token in zip(self.rows, chosen, strict=True):
+            self.extend(row, token)
+        for slot in reversed(range(len(self.rows))):
+            if self.rows[slot].finish_reason:
+                self.leave(slot)
+
+    def leave(self, slot: int) -> None:
+        """Take a row out; the last one moves to its place."""
+        last = self.rows.pop()
+        if slot < len(self.rows):
+            self.rows[slot] = last
+            self.store.move(len(self.rows), slot, last.length)
+        if not self.rows:
+            self.store.shrink()
+
+    def abandon(self) -> list[Row]:
+        """Drop the rows at work and return those that are not finished."""
+        rows, self.rows, self.store = self.rows, [], KeyValues(self.max_rows)
+        return [row for row in rows if not row.finish_reason]
+
     @torch.inference_mode()
+    def forward(self, rows: Sequence[Row], store: KeyValues) -> torch.Tensor:
+        """The logits of each row's next token, [rows, vocabulary]."""
+        now = Pass(store, [r.prefix for r in rows], [r.length for r in rows], [len(r.next) for r in rows], self.device)
+        return self.model(
+            torch.tensor([[token for row in rows for token in row.next]], device=self.device),
+            position_ids=torch.tensor([now.positions], device=self.device),
+            use_cache=False,
+            logits_to_keep=torch.tensor(now.ends, device=self.device) - 1,
+            now=now,
+        ).logits[0]
+
     def compute_prefix(self, tokens: Sequence[int]) -> Prefix:
-        cache = self.new_cache([Prefix()], width=0, capacity=len(tokens))
-        self.model.model(torch.tensor([tokens], device=self.device), past_key_values=cache, use_cache=True)
-        return Prefix(tuple(tokens), tuple((layer.key_buffer, layer.value_buffer) for layer in cache.layers))
-
-    def new_cache(self, prefixes: list[Prefix], width: int, capacity: int) -> Cache:
-        layers = range(self.model.config.num_hidden_layers)
-        return Cache([RoomyLayer(capacity, width, [p.layers[n] if p.layers else None for p in prefixes]) for n in layers])
-
-    @torch.inference_mode()
-    def generate(self, rows: list[Row], should_stop: Callable[[], bool] = lambda: False) -> None:
-        """Write every row; `on_finished` is called for each as soon as it is done, cancelled ones included."""
-        prefixes = self.prefixes.match([row.prompt for row in rows])
-        width = max(len(prefix.tokens) for prefix in prefixes)
-        rests = [row.prompt[len(prefix.tokens) :] for row, prefix in zip(rows, prefixes, strict=True)]
-        longest = max(map(len, rests))
-        capacity = width + longest + max(row.max_tokens for row in rows)
-        cache = self.new_cache(prefixes, width, capacity)
-        tokens, mask, positions = self.lay_out(prefixes, rests, width, capacity)
-        for row in rows:
-            row.random = torch.Generator().manual_seed(row.seed) if row.seed is not None else None
-        end = width + longest
-        while not should_stop() and not all(row.finish_reason for row in rows):
-            logits = self.model(
-                tokens,
-                attention_mask=mask[:, :end],
-                position_ids=positions,
-                past_key_values=cache,
-                use_cache=True,
-                logits_to_keep=1,  # the logits of a long prompt would cost as much as its layers
-            ).logits[:, -1]
-            chosen = self.choose(logits, rows)
-            for row, token in zip(rows, chosen, strict=True):
-                if not row.finish_reason:
-                    self.extend(row, token)
-            tokens, positions, end = torch.tensor(chosen, device=self.device).unsqueeze(1), positions[:, -1:] + 1, end + 1
-            active = [index for index, row in enumerate(rows) if not row.finish_reason]
-            if 0 < len(active) <= len(rows) // 2:  # go on with those that are not done
-                rows, kept = [rows[index] for index in active], torch.tensor(active, device=self.device)
-                tokens, positions, mask = tokens[kept], positions[kept], mask[kept]
-                cache.batch_select_indices(kept)
-
-    def lay_out(self, prefixes, rests, width, capacity) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """Tokens and positions of what is left of each prompt, padded on the left; the mask of all slots, the future's too."""
-        longest = max(map(len, rests))
-        tokens = torch.zeros(len(rests), longest, dtype=torch.long)
-        positions = torch.zeros(len(rests), longest, dtype=torch.long)
-        mask = torch.ones(len(rests), capacity, dtype=torch.long)
-        for row, (prefix, rest) in enumerate(zip(prefixes, rests, strict=True)):
-            known, start = len(prefix.tokens), longest - len(rest)
-            tokens[row, start:] = torch.tensor(rest)
-            positions[row, start:] = torch.arange(known, known + len(rest))
-            mask[row, known : width + start] = 0
-        return tokens.to(self.device), mask.to(self.device), positions.to(self.device)
+        store = KeyValues(rows=1)
+        store.reserve(len(tokens))
+        self.forward([Row([], next=list(tokens))], store)
+        layers = [store.layers[number] for number in sorted(store.layers)]
+        return Prefix(tuple(tokens), tuple((k[0, :, : len(tokens)], v[0, :, : len(tokens)]) for k, v in layers))
 
     def choose(self, logits: torch.Tensor, rows: list[Row]) -> list[int]:
         """The next token of every row: the likeliest, or one drawn where the row has a temperature."""
-        chosen = logits.argmax(dim=-1).tolist()
+        chosen = logits.max(dim=-1).indices.tolist()  # argmax takes three times as long on a CPU in bf16
         for index, row in enumerate(rows):
             if row.temperature > 0 and not row.finish_reason:
                 chosen[index] = draw(logits[index].float().cpu(), row)
