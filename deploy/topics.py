@@ -2,6 +2,7 @@
 
 import time
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -39,8 +40,10 @@ class TopicReport:
     drift: tuple[Drift, ...]
 
 
-def ensure_topics(settings: Settings, timeout_s: float = REQUEST_TIMEOUT_S) -> list[TopicReport]:
-    """Create the topics that are missing and report how the others differ, one report a topic in the order of TOPICS.
+def ensure_topics(
+    settings: Settings, timeout_s: float = REQUEST_TIMEOUT_S, topics: Sequence[Topic] = TOPICS
+) -> list[TopicReport]:
+    """Create the topics that are missing and report how the others differ, one report a topic in the given order.
 
     Idempotent, also when several processes do it at once.
 
@@ -50,12 +53,12 @@ def ensure_topics(settings: Settings, timeout_s: float = REQUEST_TIMEOUT_S) -> l
     admin = AdminClient({**settings.kafka.client_config(), "log_level": 0})
     try:
         before = existing(admin, timeout_s)
-        created = create(admin, settings, [topic for topic in TOPICS if topic.name not in before], timeout_s)
-        metadata = await_visible(admin, timeout_s) if created else before
-        configs = read_configs(admin, timeout_s)
+        created = create(admin, settings, [topic for topic in topics if topic.name not in before], timeout_s)
+        metadata = await_visible(admin, topics, timeout_s) if created else before
+        configs = read_configs(admin, topics, timeout_s)
     except (KafkaException, TimeoutError) as error:
         raise ConfigError(f"Kafka at {settings.kafka.bootstrap_servers} did not serve the topics: {reason(error)}") from error
-    reports = [describe(topic, topic.name in created, metadata[topic.name], configs[topic.name], settings) for topic in TOPICS]
+    reports = [describe(topic, topic.name in created, metadata[topic.name], configs[topic.name], settings) for topic in topics]
     require_equal_partitions(reports)
     return reports
 
@@ -89,12 +92,12 @@ def create(admin: AdminClient, settings: Settings, topics: list[Topic], timeout_
     return created
 
 
-def await_visible(admin: AdminClient, timeout_s: float) -> dict[str, Any]:
+def await_visible(admin: AdminClient, topics: Sequence[Topic], timeout_s: float) -> dict[str, Any]:
     """The topics' metadata, once every one of them has a leader for each partition."""
     deadline = time.monotonic() + VISIBLE_TIMEOUT_S
     while True:
         metadata = existing(admin, timeout_s)
-        missing = [topic.name for topic in TOPICS if not has_leaders(metadata.get(topic.name))]
+        missing = [topic.name for topic in topics if not has_leaders(metadata.get(topic.name))]
         if not missing:
             return metadata
         if time.monotonic() > deadline:
@@ -107,9 +110,9 @@ def has_leaders(metadata: Any) -> bool:
     return metadata is not None and bool(metadata.partitions) and all(p.leader >= 0 for p in metadata.partitions.values())
 
 
-def read_configs(admin: AdminClient, timeout_s: float) -> dict[str, dict[str, str]]:
-    """The effective settings of every topic of ours, by topic name."""
-    resources = [ConfigResource(ResourceType.TOPIC, topic.name) for topic in TOPICS]
+def read_configs(admin: AdminClient, topics: Sequence[Topic], timeout_s: float) -> dict[str, dict[str, str]]:
+    """The effective settings of these topics, by topic name."""
+    resources = [ConfigResource(ResourceType.TOPIC, topic.name) for topic in topics]
     futures = admin.describe_configs(resources, request_timeout=timeout_s)
     return {
         resource.name: {name: str(entry.value) for name, entry in future.result().items()}

@@ -1,16 +1,19 @@
 """Step 1: poll a micro-batch and decode it; what cannot be decoded is set aside as dead letters."""
 
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from typing import Any
 
 from confluent_kafka import Consumer, KafkaError, Message
 
 from consumers.runtime.clients import RawRecord, end_of_partition, raw_record
 from consumers.runtime.processor import Record, TopicPartition
 from schemas.errors import BadMessage, TaskMigrated
-from schemas.settings import FoldSettings
-from schemas.wire import dead_letter_headers, decode
+from schemas.wire import dead_letter_headers
+
+Decoder = Callable[[RawRecord], tuple[str, Any]]
+"""Key and message of a record; the message is None for a tombstone. Raises BadMessage for what can never be processed."""
 
 IDLE_S = 0.1
 """Longest wait for a first message."""
@@ -48,9 +51,9 @@ class Intake:
 class Poller:
     """Reads the inputs. `ends` holds the offset at which each partition was last seen to end."""
 
-    def __init__(self, consumer: Consumer, limits: FoldSettings, max_batch: int, max_wait_s: float) -> None:
+    def __init__(self, consumer: Consumer, decode: Decoder, max_batch: int, max_wait_s: float) -> None:
         self._consumer = consumer
-        self._limits = limits
+        self._decode = decode
         self._max_batch = max_batch
         self._max_wait_s = max_wait_s
         self.ends: dict[TopicPartition, int] = {}
@@ -70,7 +73,7 @@ class Poller:
         for message in messages:
             error = message.error()
             if error is None:
-                self._decode(raw_record(message), intake)
+                self._add(raw_record(message), intake)
             elif error.code() == KafkaError._PARTITION_EOF:
                 topic, partition, offset = end_of_partition(message)
                 self.ends[TopicPartition(topic, partition)] = offset
@@ -79,17 +82,16 @@ class Poller:
             else:
                 time.sleep(0.05)
 
-    def _decode(self, raw: RawRecord, intake: Intake) -> None:
-        topic, partition, offset, timestamp_ms, raw_key, value, headers = raw
-        intake.positions[TopicPartition(topic, partition)] = offset + 1
+    def _add(self, raw: RawRecord, intake: Intake) -> None:
+        source = TopicPartition(raw.topic, raw.partition)
+        intake.positions[source] = raw.offset + 1
         try:
-            key, message = decode(topic, raw_key, value, headers, timestamp_ms, self._limits)
+            key, message = self._decode(raw)
         except BadMessage as refusal:
-            why = dead_letter_headers(refusal, topic, partition, offset, timestamp_ms, headers)
-            source = TopicPartition(topic, partition)
-            intake.dead_letters.append(DeadLetter(source, raw_key, value, why, refusal.reason))
+            why = dead_letter_headers(refusal, raw.topic, raw.partition, raw.offset, raw.timestamp_ms, raw.headers)
+            intake.dead_letters.append(DeadLetter(source, raw.key, raw.value, why, refusal.reason))
         else:
-            intake.records.append(Record(topic, partition, offset, timestamp_ms, key, message))
+            intake.records.append(Record(raw.topic, raw.partition, raw.offset, raw.timestamp_ms, key, message))
 
 
 _PASSING = {

@@ -32,11 +32,11 @@ class Record(NamedTuple):
 
 
 class Output(NamedTuple):
-    """A message to publish. `message` None writes a tombstone. The key decides the partition (murmur2)."""
+    """A message to publish, or its bytes. `message` None writes a tombstone. The key decides the partition (murmur2)."""
 
     topic: Topic
     key: str
-    message: BaseModel | None
+    message: BaseModel | bytes | None
 
 
 StateKey = tuple[int, str]

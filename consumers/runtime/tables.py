@@ -8,12 +8,11 @@ from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError
 from confluent_kafka import TopicPartition as KafkaTopicPartition
 
 from consumers.runtime.clients import RawRecord, end_of_partition, raw_record
+from consumers.runtime.intake import Decoder
 from consumers.runtime.processor import Record
 from schemas.errors import BadMessage, Retryable
 from schemas.metrics import TABLE_RECORDS_SKIPPED
-from schemas.settings import FoldSettings
 from schemas.topics import Topic
-from schemas.wire import decode
 
 log = logging.getLogger("portrait.tables")
 
@@ -27,10 +26,10 @@ class Tables:
     """
 
     def __init__(
-        self, consumer: Consumer, topics: Sequence[Topic], limits: FoldSettings, on_record: Callable[[Record], None]
+        self, consumer: Consumer, topics: Sequence[Topic], decode: Decoder, on_record: Callable[[Record], None]
     ) -> None:
         self._consumer = consumer
-        self._limits = limits
+        self._decode = decode
         self._on_record = on_record
         self._behind: set[tuple[str, int]] = set()
         if topics:
@@ -67,7 +66,7 @@ class Tables:
 
     def _take(self, raw: RawRecord) -> None:
         try:
-            key, message = decode(raw.topic, raw.key, raw.value, raw.headers, raw.timestamp_ms, self._limits)
+            key, message = self._decode(raw)
             self._on_record(Record(raw.topic, raw.partition, raw.offset, raw.timestamp_ms, key, message))
         except BadMessage as error:
             TABLE_RECORDS_SKIPPED.labels(reason=error.reason).inc()

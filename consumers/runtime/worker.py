@@ -9,17 +9,20 @@ import logging
 import threading
 import time
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 from confluent_kafka import KafkaException
 from confluent_kafka import TopicPartition as KafkaTopicPartition
+from pydantic import BaseModel
 
 from consumers.backoff import Backoff
 from consumers.runtime import clients
 from consumers.runtime.assignment import Assignment
 from consumers.runtime.changelog import PROGRESS_KEY, encode_progress
 from consumers.runtime.health import Health
-from consumers.runtime.intake import Intake, Poller
+from consumers.runtime.intake import Decoder, Intake, Poller
 from consumers.runtime.processor import Batch, Outputs, Processor, TopicPartition
 from consumers.runtime.restore import Restorer
 from consumers.runtime.store import Position
@@ -28,8 +31,9 @@ from consumers.runtime.transaction import Transaction
 from schemas import metrics
 from schemas.errors import BadMessage, ConfigError, PortraitError, ProducerLost, Retryable, TaskMigrated
 from schemas.messages import encode, version_headers
-from schemas.settings import Settings
-from schemas.topics import DEAD_LETTERS, TOPICS
+from schemas.settings import FoldSettings, Settings
+from schemas.topics import DEAD_LETTERS
+from schemas.wire import decode
 
 log = logging.getLogger("portrait.worker")
 
@@ -40,11 +44,12 @@ LEAVE_BUDGET_S = 60.0
 
 
 class Worker:
-    """Runs a Processor until stopped."""
+    """Runs a Processor until stopped. `decode` reads its inputs and tables; the default knows Portrait's own topics."""
 
-    def __init__(self, processor: Processor, settings: Settings) -> None:
+    def __init__(self, processor: Processor, settings: Settings, decode: Decoder | None = None) -> None:
         self._processor = processor
         self._settings = settings
+        self._decode = decode or partial(_decode_ours, settings.fold)
         self._stop = threading.Event()
         self._health = Health(settings.runtime, processor.name)
         self._intake = Intake()
@@ -99,14 +104,16 @@ class Worker:
                 f"cannot reach Kafka at {kafka.bootstrap_servers} ({reason}): start it with `portrait up`, "
                 "or set PORTRAIT_KAFKA__BOOTSTRAP_SERVERS"
             ) from error
-        missing = sorted(topic.name for topic in TOPICS if topic.name not in known)
+        changelog = () if self._processor.changelog is None else (self._processor.changelog,)
+        needed = (*self._processor.inputs, *self._processor.tables, *changelog, DEAD_LETTERS)
+        missing = sorted(topic.name for topic in needed if topic.name not in known)
         if missing:
             raise ConfigError(f"Kafka has no topics {', '.join(missing)}: create them with `portrait topics`")
         self._processor.startup()
         self._tables = Tables(
             clients.table_consumer(kafka, f"{self._processor.name}-tables-{self._settings.runtime.replica}"),
             self._processor.tables,
-            self._settings.fold,
+            self._decode,
             self._processor.on_table_record,
         )
         self._tables.read_to_end(TABLES_BUDGET_S)
@@ -124,7 +131,8 @@ class Worker:
                 changelog.name,
                 settings.runtime.restore_timeout_s,
             )
-        self._poller = Poller(self._consumer, settings.fold, settings.profiler.max_batch, settings.profiler.max_wait_ms / 1000)
+        runtime = settings.runtime
+        self._poller = Poller(self._consumer, self._decode, runtime.max_batch, runtime.max_wait_ms / 1000)
         folder = Path(settings.runtime.folder) / "state" / f"{name}-{replica}"
         self._assignment = Assignment(self._consumer, self._processor.inputs, folder, self._restorer, self._drop)
 
@@ -251,7 +259,7 @@ class Worker:
                 progress = encode_progress(input_offsets)
                 transaction.produce(changelog.name, partition=partition, key=PROGRESS_KEY, value=progress)
         for topic, key, message in outputs.records:
-            value = None if message is None else encode(message)
+            value = encode(message) if isinstance(message, BaseModel) else message
             transaction.produce(topic.name, key=key.encode(), value=value, headers=headers)
         for letter in intake.dead_letters:
             transaction.produce(DEAD_LETTERS.name, key=letter.key, value=letter.value, headers=letter.headers)
@@ -296,3 +304,7 @@ class Worker:
                 lag[topic] += max(0, high - read)
         for topic, messages in lag.items():
             metrics.LAG.labels(topic=topic).set(messages)
+
+
+def _decode_ours(limits: FoldSettings, raw: clients.RawRecord) -> tuple[str, Any]:
+    return decode(raw.topic, raw.key, raw.value, raw.headers, raw.timestamp_ms, limits)
