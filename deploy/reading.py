@@ -11,7 +11,7 @@ with Follower(settings.kafka) as follower:                          # live
 import json
 import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from types import TracebackType
 from typing import Any, Self
 
@@ -38,9 +38,16 @@ PASSING = frozenset({KafkaError._TRANSPORT, KafkaError._ALL_BROKERS_DOWN, KafkaE
 
 
 def read_all(
-    kafka: KafkaSettings, topics: Sequence[Topic], *, key: str | None = None, timeout_s: float = 60.0
+    kafka: KafkaSettings,
+    topics: Sequence[Topic],
+    *,
+    key: str | None = None,
+    partitions: Collection[int] | None = None,
+    timeout_s: float = 60.0,
 ) -> Iterator[RawRecord]:
-    """Every record committed before the call, in order within a partition; with `key` only of the partitions it hashes to.
+    """Every record committed before the call, in order within a partition.
+
+    With `key` only of the partitions it hashes to, with `partitions` only of those.
 
     The end is what the partitions held when asked, so it ends under load too. Waits for transactions open at that time.
 
@@ -49,7 +56,7 @@ def read_all(
         Retryable: the broker is away, or nothing was read for `timeout_s` while a foreign transaction stays open.
     """
     with Follower(kafka) as follower:
-        follower.follow(topics, back=BEGINNING, key=key)
+        follower.follow(topics, back=BEGINNING, key=key, partitions=partitions)
         last_progress = time.monotonic()
         while behind := len(follower.behind):
             records = follower.poll(0.2)
@@ -62,6 +69,12 @@ def read_all(
                     f"nothing new could be read of {places} for {timeout_s:g} s: the broker is away, "
                     "or a transaction of a dead writer is still open there"
                 )
+
+
+def log_bounds(kafka: KafkaSettings, topics: Sequence[Topic]) -> dict[TopicPartition, tuple[int, int]]:
+    """First offset and high watermark of every partition of these topics; raises as `read_all` does."""
+    with Follower(kafka) as follower:
+        return follower.bounds(topics)
 
 
 class Follower:
@@ -94,29 +107,44 @@ class Follower:
             }
         )
 
-    def follow(self, topics: Sequence[Topic], *, back: float = 0, key: str | None = None) -> None:
+    def follow(
+        self,
+        topics: Sequence[Topic],
+        *,
+        back: float = 0,
+        key: str | None = None,
+        partitions: Collection[int] | None = None,
+    ) -> None:
         """Begin with these topics `back` records before their present end; `BEGINNING` for all.
 
-        With `key` only the partitions that hold this key are read. What is written after this call is never missed.
+        With `key` only the partitions that hold this key are read, with `partitions` only those. What is written after this
+        call is never missed.
 
         Raises:
             ConfigError: a topic is missing.
             Retryable: the broker does not answer.
         """
-        try:
-            partitions = [place for topic in topics for place in self._partitions(topic, key)]
-            starts, ends = self._offsets(partitions)
-        except KafkaException as error:
-            servers = self._kafka.bootstrap_servers
-            raise Retryable(f"Kafka at {servers} does not answer ({error_of(error).str()}): is it running?") from error
         assigned = []
-        for place in partitions:
-            start = starts[place] if back == BEGINNING else max(starts[place], ends[place] - int(back))
-            self._ends[place] = ends[place]
-            if start < ends[place]:
+        for place, (first, end) in self.bounds(topics, key, partitions).items():
+            start = first if back == BEGINNING else max(first, end - int(back))
+            self._ends[place] = end
+            if start < end:
                 self.behind.add(place)
             assigned.append(KafkaTopicPartition(*place, start))
         self._consumer.incremental_assign(assigned)
+
+    def bounds(
+        self, topics: Sequence[Topic], key: str | None = None, partitions: Collection[int] | None = None
+    ) -> dict[TopicPartition, tuple[int, int]]:
+        """First offset and high watermark of the topics' partitions; raises as `follow` does."""
+        try:
+            places = [place for topic in topics for place in self._partitions(topic, key)]
+            chosen = [place for place in places if partitions is None or place.partition in partitions]
+            starts, ends = self._offsets(chosen)
+        except KafkaException as error:
+            servers = self._kafka.bootstrap_servers
+            raise Retryable(f"Kafka at {servers} does not answer ({error_of(error).str()}): is it running?") from error
+        return {place: (starts[place], ends[place]) for place in chosen}
 
     def _partitions(self, topic: Topic, key: str | None) -> list[TopicPartition]:
         metadata = self._consumer.list_topics(topic.name, timeout=REQUEST_TIMEOUT_S).topics[topic.name]

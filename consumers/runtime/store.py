@@ -7,12 +7,15 @@ machine loses the changelog's tail brings back.
 
 import json
 import shutil
-from collections.abc import Mapping, Sequence
+import tempfile
+import time
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import cast
+from types import TracebackType
+from typing import Self, cast
 
-from rocksdict import DBCompressionType, Options, Rdict, WriteBatch
+from rocksdict import AccessType, DBCompressionType, Options, Rdict, WriteBatch
 
 from schemas.errors import ConfigError
 
@@ -84,3 +87,66 @@ class Store:
     def close(self) -> None:
         """Release the files."""
         self._db.close()
+
+
+OPEN_ATTEMPTS = 20
+
+
+class StoreReader:
+    """One moment of a store, which a running worker may hold: nothing in its folder is written, locked or waited for.
+
+    The moment is the store's last commit when the reader was made; what is committed later is not seen.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._links = Path(tempfile.mkdtemp(prefix="portrait-store-"))
+        try:
+            self._db = self._open(path)
+        except BaseException:
+            shutil.rmtree(self._links)
+            raise
+
+    def _open(self, path: Path) -> Rdict:
+        """Open a folder of links: rocksdict writes a file of its own wherever it opens, even to read only."""
+        if not (path / "CURRENT").is_file():
+            raise ConfigError(f"{path} is no store: it has no file CURRENT; a store is the folder of one partition")
+        failure = ""
+        for attempt in range(OPEN_ATTEMPTS):
+            links = self._links / str(attempt)
+            links.mkdir()
+            for file in path.iterdir():
+                if file.name != "rocksdict-config.json":
+                    (links / file.name).symlink_to(file.resolve())
+            try:
+                return Rdict(str(links), Options(raw_mode=True), access_type=AccessType.read_only())
+            except Exception as error:  # rocksdict raises bare Exception; the owner may have changed files meanwhile
+                failure = str(error).replace(str(links), str(path))
+                time.sleep(0.05)
+        raise ConfigError(f"cannot read the store {path}: {failure}")
+
+    def position(self) -> Position:
+        """Which commit is seen."""
+        raw = self._db.get(_POSITION)
+        return Position() if raw is None else Position(**json.loads(raw))
+
+    def get(self, key: bytes) -> bytes | None:
+        """The state of this key."""
+        return cast(bytes | None, self._db.get(_STATE + key))
+
+    def states(self) -> Iterator[tuple[bytes, bytes]]:
+        """All keys with their states, in the order of the keys' bytes."""
+        for key, value in cast(Iterator[tuple[bytes, bytes]], self._db.items(from_key=_STATE)):
+            if not key.startswith(_STATE):
+                return
+            yield key[len(_STATE) :], value
+
+    def close(self) -> None:
+        """Release the files."""
+        self._db.close()
+        shutil.rmtree(self._links)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
