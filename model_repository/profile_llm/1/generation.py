@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 import torch
 from packed_attention import NAME, KeyValues, Pass, Prefix
+from packed_linear import pack_linears
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 BEGIN_TOKENS = 512  # prompt tokens taken in at one step, so that the rows at work do not stand still for long
@@ -28,7 +29,7 @@ class Row:
     text: str = ""
     finish_reason: str = ""
     random: torch.Generator | None = None
-    prefix: Prefix = Prefix()
+    prefix: Prefix = field(default_factory=Prefix)
     next: list[int] = field(default_factory=list)  # tokens the model has yet to see
     length: int = 0  # tokens it has seen, beyond the prefix
 
@@ -69,6 +70,7 @@ class TextGenerator:
         self.device, self.max_rows = device, max_rows
         self.tokenizer = AutoTokenizer.from_pretrained(folder)
         self.model = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype, attn_implementation=NAME).to(device).eval()
+        pack_linears(self.model)
         end = self.model.generation_config.eos_token_id
         self.end_tokens = set(end if isinstance(end, list) else [end]) - {None}
         self.prefixes = PrefixCache(self.compute_prefix, self.tokenizer.all_special_ids)
@@ -96,6 +98,7 @@ class TextGenerator:
                 self.start(waiting.popleft())
             self.step()
 
+    @torch.inference_mode()
     def start(self, row: Row) -> None:
         """Let a row join at the next step. Its `on_finished` is called as soon as it is done, cancelled or not."""
         row.prefix = self.prefixes.match(row.prompt)
@@ -104,6 +107,7 @@ class TextGenerator:
         self.store.reserve(len(row.next) + row.max_tokens)
         self.rows.append(row)
 
+    @torch.inference_mode()
     def step(self) -> None:
         """Add one token to every row; those that are finished leave."""
         chosen = self.choose(self.forward(self.rows, self.store), self.rows)

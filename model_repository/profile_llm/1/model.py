@@ -1,4 +1,4 @@
-"""profile_llm: prompts to texts, many at a time, with the tensors of Triton's vLLM backend.
+"""profile_llm: prompts to texts, many at a time, new ones joining as others finish, with the tensors of Triton's vLLM backend.
 
 Environment:
     PORTRAIT_WEIGHTS__PROFILE_LLM       folder with a causal language model that transformers can load
@@ -27,7 +27,6 @@ from generation import Row, TextGenerator
 from transformers.utils import logging as transformers_logging
 
 IDLE_S = 0.2
-GATHER_S = 0.02  # prompts asked for together arrive a little apart; a text takes far longer
 CHARACTERS_PER_TOKEN = 16  # a prompt longer than this allows is refused before it is tokenised
 SAMPLING_DEFAULTS = {"max_tokens": 16, "temperature": 0.0, "top_p": 1.0, "seed": None, "stop": []}
 
@@ -74,10 +73,10 @@ class TritonPythonModel:
         self.max_wait_s = float(parameters["max_wait_s"]["string_value"])
         self.max_prompt_tokens = int(parameters["max_prompt_tokens"]["string_value"])
         self.max_new_tokens = int(parameters["max_new_tokens"]["string_value"])
-        self.max_batch = int(os.environ.get("PORTRAIT_MODELS__LLM_MAX_BATCH", "32"))
         self.waiting: queue.Queue[Prompt] = queue.Queue(int(parameters["max_waiting"]["string_value"]))
         self.generator = load_generator()
         self.generator.generate([Row(self.generator.tokenize(text), max_tokens=4) for text in ("Hello", "Hello there")])
+        self.at_work: dict[Row, Prompt] = {}
         self.stopping = threading.Event()
         self.worker = threading.Thread(target=self.work, name="generate")
         self.worker.start()
@@ -98,27 +97,51 @@ class TritonPythonModel:
         """Stop after the token at hand; whoever still waits is told to try again."""
         self.stopping.set()
         self.worker.join()
+        for row in self.generator.abandon():
+            self.at_work.pop(row).refuse("unavailable: profile_llm is being unloaded")
         while not self.waiting.empty():
             self.waiting.get().refuse("unavailable: profile_llm is being unloaded")
 
     def work(self) -> None:
-        """Take what waits and generate it as one batch, again and again."""
+        """Between two tokens, let those who wait join the rows at work. No error ends it."""
         while not self.stopping.is_set():
-            batch = {prompt: row for prompt in self.take() if (row := self.admit(prompt))}
-            if batch:
-                self.write(batch)
+            try:
+                self.take()
+                if self.generator.rows:
+                    self.generator.step()
+            except Exception as error:
+                pb_utils.Logger.log_error(f"profile_llm: {len(self.generator.rows)} texts failed together: {error!r}")
+                self.write_alone(self.generator.abandon())
 
-    def take(self) -> "list[Prompt]":
-        """Up to max_batch prompts; none after a while without any."""
-        prompts: list[Prompt] = []
+    def take(self) -> None:
+        """Begin with as many waiting prompts as there is room for; wait a while for one when nothing is at work."""
+        while self.generator.has_room:
+            try:
+                prompt = self.waiting.get(not self.generator.rows, IDLE_S)
+            except queue.Empty:
+                return
+            if row := self.admit(prompt):
+                self.begin(prompt, row)
+
+    def begin(self, prompt: Prompt, row: Row) -> None:
+        """Put a row to work; its prompt is answered when it is finished."""
+        self.at_work[row] = prompt
         try:
-            prompts.append(self.waiting.get(timeout=IDLE_S))
-            time.sleep(GATHER_S)
-            while len(prompts) < self.max_batch:
-                prompts.append(self.waiting.get_nowait())
-        except queue.Empty:
-            pass
-        return prompts
+            self.generator.start(row)
+        except Exception as error:
+            self.fail(row, error)
+
+    def write_alone(self, rows: list[Row]) -> None:
+        """Try each of the rows that failed together again, by itself, so that one never takes the others down."""
+        for row in rows:
+            try:
+                row.tokens.clear()
+                self.generator.generate([row], self.stopping.is_set)
+            except Exception as error:
+                self.generator.abandon()
+                self.fail(row, error)
+        for row in self.generator.abandon():
+            self.at_work.pop(row).refuse("unavailable: profile_llm is being unloaded")
 
     def admit(self, prompt: Prompt) -> Row | None:
         """The row to generate; None when the prompt was refused."""
@@ -131,25 +154,15 @@ class TritonPythonModel:
         tokens = self.generator.tokenize(prompt.text) if short else []
         if not 0 < len(tokens) <= limit:
             return prompt.refuse(f"invalid: text_input must have 1 to {limit} tokens")
-        return Row(tokens, **prompt.sampling, is_cancelled=prompt.sender.is_cancelled, on_finished=prompt.answer)
+        return Row(tokens, **prompt.sampling, is_cancelled=prompt.sender.is_cancelled, on_finished=self.answer)
 
-    def write(self, batch: dict[Prompt, Row]) -> None:
-        """Generate a batch. Should it fail, each prompt is tried alone, so that one never takes the others down."""
-        try:
-            self.generator.generate(list(batch.values()), self.stopping.is_set)
-        except Exception as error:
-            pb_utils.Logger.log_error(f"profile_llm: a batch of {len(batch)} failed: {error!r}")
-            unfinished = {prompt: row for prompt, row in batch.items() if not row.finish_reason}
-            if len(batch) == 1:
-                next(iter(batch)).refuse(f"unavailable: generation failed: {error!r}")
-                return
-            for prompt in unfinished:
-                if row := self.admit(prompt):
-                    self.write({prompt: row})
-            return
-        for prompt, row in batch.items():
-            if not row.finish_reason:
-                prompt.refuse("unavailable: profile_llm is being unloaded")
+    def answer(self, row: Row) -> None:
+        self.at_work.pop(row).answer(row)
+
+    def fail(self, row: Row, error: Exception) -> None:
+        pb_utils.Logger.log_error(f"profile_llm: a text failed: {error!r}")
+        if prompt := self.at_work.pop(row, None):
+            prompt.refuse(f"unavailable: generation failed: {error!r}")
 
 
 def load_generator() -> TextGenerator:
@@ -166,7 +179,8 @@ def load_generator() -> TextGenerator:
         yield_to_others()
         torch.set_num_threads(int(os.environ.get("PORTRAIT_MODELS__LLM_THREADS", "1")))
     transformers_logging.disable_progress_bar()
-    return TextGenerator(folder, torch.device(wanted), fast_dtype(wanted))
+    max_rows = int(os.environ.get("PORTRAIT_MODELS__LLM_MAX_BATCH", "32"))
+    return TextGenerator(folder, torch.device(wanted), fast_dtype(wanted), max_rows)
 
 
 def yield_to_others() -> None:

@@ -1,0 +1,115 @@
+"""profile_llm's generator against plain transformers, on the same weights: what it saves must not change the texts."""
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from deploy.local.weights import weights_folder
+
+torch = pytest.importorskip("torch")
+sys.path.insert(0, str(Path(__file__).parents[2] / "model_repository" / "profile_llm" / "1"))
+generation = pytest.importorskip("generation")
+NEW_TOKENS = 14
+NOISE = 0.4  # of bf16 in SmolLM2's logits, which are about 20
+
+
+def chat(*turns: str) -> str:
+    """A prompt of user and assistant turns, the answer still to come."""
+    roles = ["user", "assistant"] * len(turns)
+    spoken = [f"<|im_start|>{role}\n{turn}<|im_end|>\n" for role, turn in zip(roles, turns, strict=False)]
+    return "".join(spoken) + "<|im_start|>assistant\n"
+
+
+JAZZ = ("age: 41; likes: jazz", "This user is 41 and likes jazz.")
+PROMPTS = [
+    chat(*JAZZ, "age: 25; likes: sports, travel"),
+    chat(*JAZZ, "age: 63; likes: a very long list of things, such as opera, chess, tea, cycling, gardening and films"),
+    chat("Name a colour.", "Blue.", "Name an animal."),
+    chat("What is the capital of France?"),
+    "The capital of Italy is",
+]
+
+
+@pytest.fixture(scope="module")
+def folder() -> str:
+    return str(weights_folder("profile_llm", "builtin:SmolLM2-135M-Instruct", print))
+
+
+@pytest.fixture(scope="module")
+def generator(folder: str) -> Any:
+    return generation.TextGenerator(folder, torch.device("cpu"), torch.float32, max_rows=3)
+
+
+@pytest.fixture(scope="module")
+def plain(folder: str) -> Any:
+    return plain_model(folder, torch.float32)
+
+
+def plain_model(folder: str, dtype: Any) -> Any:
+    from transformers import AutoModelForCausalLM
+
+    return AutoModelForCausalLM.from_pretrained(folder, dtype=dtype, attn_implementation="sdpa").eval()
+
+
+def rows_of(generator: Any, prompts: list[str], **sampling: Any) -> list[Any]:
+    return [generation.Row(generator.tokenize(prompt), **({"max_tokens": NEW_TOKENS} | sampling)) for prompt in prompts]
+
+
+def written_by(model: Any, prompt: list[int], end_tokens: set[int]) -> list[int]:
+    tokens = torch.tensor([prompt])
+    mask = torch.ones_like(tokens)
+    output = model.generate(tokens, attention_mask=mask, max_new_tokens=NEW_TOKENS, do_sample=False, pad_token_id=0)
+    return [token for token in output[0, len(prompt) :].tolist() if token not in end_tokens]
+
+
+def test_texts_are_those_of_plain_generate(generator: Any, plain: Any) -> None:
+    """More rows than places: they join and leave at different times, with shared, other and no prefixes."""
+    for _ in range(2):  # prefixes are new, then known
+        rows = rows_of(generator, PROMPTS)
+        generator.generate(rows)
+        for row in rows:
+            assert row.tokens == written_by(plain, row.prompt, generator.end_tokens)
+    assert not generator.rows
+
+
+def test_a_row_joins_at_the_next_step(generator: Any) -> None:
+    alone = rows_of(generator, PROMPTS[:2])
+    for row in alone:
+        generator.generate([row])
+    first, second = rows_of(generator, PROMPTS[:2])
+    generator.start(first)
+    for _ in range(3):
+        generator.step()
+    generator.start(second)
+    generator.step()
+    assert (len(first.tokens), len(second.tokens)) == (4, 1)
+    generator.generate([])
+    assert [first.tokens, second.tokens] == [row.tokens for row in alone]
+
+
+def test_a_failed_step_leaves_the_generator_usable(generator: Any) -> None:
+    good, bad = rows_of(generator, PROMPTS[:2])
+    bad.prompt.append(10**9)
+    generator.start(good)
+    generator.start(bad)
+    with pytest.raises(IndexError):
+        generator.step()
+    assert generator.abandon() == [good, bad]
+    generator.generate([good])
+    assert "25" in good.text
+
+
+def test_packed_bf16_chooses_what_plain_bf16_finds_likeliest(folder: str) -> None:
+    """Along each text, no token's logit in plain transformers is further below the highest than bf16's noise."""
+    packed = generation.TextGenerator(folder, torch.device("cpu"), torch.bfloat16)
+    model = plain_model(folder, torch.bfloat16)
+    rows = rows_of(packed, PROMPTS)
+    packed.generate(rows)
+    for row in rows:
+        with torch.inference_mode():
+            logits = model(torch.tensor([row.prompt + row.tokens])).logits[0, len(row.prompt) - 1 : -1].float()
+        lost = logits.max(-1).values - logits[torch.arange(len(row.tokens)), torch.tensor(row.tokens)]
+        assert len(row.tokens) > 1
+        assert lost.max() < NOISE
