@@ -31,6 +31,9 @@ from schemas.wire import decode
 SLICE = 5000
 REQUEST_TIMEOUT_S = 10.0
 STATISTICS_MS = 2000
+SETTLING = frozenset({KafkaError.NOT_LEADER_FOR_PARTITION, KafkaError.LEADER_NOT_AVAILABLE})
+SETTLING_S = 5.0
+"""A broker that has just started, or topics just made, answer so for a moment."""
 BEGINNING = math.inf
 """As `back`: everything that is still in the topic."""
 
@@ -137,14 +140,19 @@ class Follower:
         self, topics: Sequence[Topic], key: str | None = None, partitions: Collection[int] | None = None
     ) -> dict[TopicPartition, tuple[int, int]]:
         """First offset and high watermark of the topics' partitions; raises as `follow` does."""
-        try:
-            places = [place for topic in topics for place in self._partitions(topic, key)]
-            chosen = [place for place in places if partitions is None or place.partition in partitions]
-            starts, ends = self._offsets(chosen)
-        except KafkaException as error:
-            servers = self._kafka.bootstrap_servers
-            raise Retryable(f"Kafka at {servers} does not answer ({error_of(error).str()}): is it running?") from error
-        return {place: (starts[place], ends[place]) for place in chosen}
+        deadline = time.monotonic() + SETTLING_S
+        while True:
+            try:
+                places = [place for topic in topics for place in self._partitions(topic, key)]
+                chosen = [place for place in places if partitions is None or place.partition in partitions]
+                starts, ends = self._offsets(chosen)
+                return {place: (starts[place], ends[place]) for place in chosen}
+            except KafkaException as exception:
+                error = error_of(exception)
+                if error.code() not in SETTLING or time.monotonic() > deadline:
+                    servers = self._kafka.bootstrap_servers
+                    raise Retryable(f"Kafka at {servers} does not answer ({error.str()}): is it running?") from exception
+            time.sleep(0.1)
 
     def _partitions(self, topic: Topic, key: str | None) -> list[TopicPartition]:
         metadata = self._consumer.list_topics(topic.name, timeout=REQUEST_TIMEOUT_S).topics[topic.name]

@@ -14,7 +14,7 @@ from schemas.messages import encode, version_headers
 from schemas.settings import KafkaSettings
 from schemas.topics import MAX_MESSAGE_BYTES, Topic
 
-Headers = Sequence[tuple[str, bytes]]
+Headers = Sequence[tuple[str, bytes | None]]
 
 SERVER_SIDE = frozenset(
     {
