@@ -29,10 +29,7 @@ def user_features(
     """The tensors of `schemas.tensors.USER_ENCODER` for these users, in their order.
 
     Events on items that the catalogue does not hold or the user refused, and searches, have type 0 and a zero vector, like
-    padding.
-
-    Raises:
-        Retryable: text_encoder cannot be reached.
+    padding. Declared texts that `tag_vectors` does not know yet are left out, and wanted of it.
     """
     return {
         **_history(states, catalogue),
@@ -53,6 +50,8 @@ def profile_vectors(states: Sequence[UserState], dim: int) -> npt.NDArray[np.flo
 
 def declared_texts(state: UserState) -> list[str]:
     """What the user says they like: declared tags and free text and tags edited to interested, less those they took back."""
+    if state.attributes is None and not state.edits:
+        return []
     declared: list[str] = list(state.attributes.tags) if state.attributes is not None else []
     declared += [topic for topic, stance in sorted(state.edits.items()) if stance == "interested"]
     refused = {tag.casefold() for tag in state.muted_tags}
@@ -106,8 +105,9 @@ def _declared_vectors(states: Sequence[UserState], tag_vectors: TagVectors, dim:
     known = tag_vectors.lookup(list(chain.from_iterable(texts)))
     vectors = np.zeros((len(states), dim), np.float32)
     for vector, own in zip(vectors, texts, strict=True):
-        if own:
-            vector[:] = np.mean([known[text] for text in own], axis=0)
+        found = [known[text] for text in own if text in known]
+        if found:
+            vector[:] = np.mean(found, axis=0)
     return vectors
 
 

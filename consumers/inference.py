@@ -5,7 +5,7 @@ import json
 import threading
 import time
 from collections.abc import AsyncIterator, Coroutine, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Future
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -85,10 +85,12 @@ class InferenceClient:
         self._address = settings.grpc_address
         self._client = triton.InferenceServerClient(self._address, **connection(settings))
         self._texts = TextStream(settings)
+        self._soon = ThreadPoolExecutor(1, thread_name_prefix="encode-texts")
         self._versions: dict[str, str] = {}
 
     def close(self) -> None:
         """Cancel the texts in flight and close the connections."""
+        self._soon.shutdown(cancel_futures=True)
         self._texts.close()
         self._client.close()
 
@@ -120,6 +122,10 @@ class InferenceClient:
             rows = np.array([[text.encode(errors="replace")] for text in chunk], dtype=object)
             vectors.append(self._infer(TEXT_ENCODER, {"TEXT": rows}))
         return np.concatenate(vectors)
+
+    def encode_texts_soon(self, texts: Sequence[str]) -> "Future[Vectors]":
+        """As `encode_texts`, in a thread beside the caller; calls are made one after another."""
+        return self._soon.submit(self.encode_texts, texts)
 
     def encode_users(self, features: Mapping[str, npt.NDArray[Any]]) -> Vectors:
         """Unit vectors of users, [n, d]; zeros where nothing is known. `features` are the inputs of USER_ENCODER by name."""

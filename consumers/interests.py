@@ -1,7 +1,7 @@
 """What a user cares about, by tag, from facts alone: events joined with the catalogue, declared tags, edits and mutes."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -32,90 +32,91 @@ class Interest(NamedTuple):
     evidence: tuple[str, ...]
 
 
-class _Tally:
-    """A tag's running weight, and the newest events for and against it."""
+def event_weights(state: UserState, rules: InterestRules) -> list[float]:
+    """What each event of the history says, oldest first: its weight, faded by its age. Ages are counted from the newest."""
+    if not state.events:
+        return []
+    newest_ms = state.events[-1].event_time_ms
+    halvings_per_ms = 1.0 / (rules.half_life_h * MS_PER_H)
+    type_weights, exp2 = rules.type_weights, math.exp2
+    return [
+        event_weight(event.type, event.value, type_weights) * exp2((event.event_time_ms - newest_ms) * halvings_per_ms)
+        for event in state.events
+    ]
 
-    __slots__ = ("against", "declared", "liked", "weight")
 
-    def __init__(self) -> None:
-        self.weight = 0.0
-        self.liked: list[str] = []
-        self.against: list[str] = []
-        self.declared: tuple[str, ...] = ()
+def tag_weights(
+    state: UserState, items: Mapping[str, Item], rules: InterestRules, weights: Sequence[float] | None = None
+) -> dict[str, float]:
+    """The weight of every tag the user is known to like or dislike: `interests` without the evidence, at half the cost.
 
-    def interest(self) -> Interest:
-        """Only what speaks for the outcome is its evidence."""
-        events = self.liked if self.weight > 0 else self.against
-        declared = self.declared if self.weight > 0 else ()
-        return Interest(
-            self.weight,
-            (*declared, *[f"event:{event_id}" for event_id in events])[:MAX_EVIDENCE],
-        )
+    `weights` are the state's `event_weights`, where the caller has them.
+    """
+    counted = _counted(state, items, event_weights(state, rules) if weights is None else weights)
+    return _unmuted(counted | _edited(counted, state.edits), state.muted_tags)
 
 
 def interests(state: UserState, items: Mapping[str, Item], rules: InterestRules) -> dict[str, Interest]:
     """Every tag the user is known to like or dislike. Events on items not in `items` count once the item is there.
 
     Ages are counted from the user's newest event, so the result depends on the state and the catalogue alone. Muted tags are
-    left out; the user's own edits win over all events.
+    left out; the user's own edits win over all events. Only what speaks for the outcome is its evidence.
     """
-    tallies: dict[str, _Tally] = {}
-    _count_events(tallies, state, items, rules)
+    weights = event_weights(state, rules)
+    counted = _counted(state, items, weights)
+    edited = _edited(counted, state.edits)
+    found = _unmuted(counted | edited, state.muted_tags)
+    evidence: dict[str, list[str]] = {tag: ["field:edits"] if tag in edited else [] for tag in found}
+    agreeing = {tag: rests for tag, rests in evidence.items() if found[tag] * counted.get(tag, 0.0) > 0}
+    for tag in set(state.attributes.tags) if state.attributes is not None else ():
+        if tag in agreeing and found[tag] > 0:
+            agreeing[tag].append("field:tags")
+    for tags, weight, event_id in _tagged_events(state, items, weights):
+        for tag in tags:
+            if tag in agreeing and (found[tag] > 0) == (weight > 0) and len(agreeing[tag]) < MAX_EVIDENCE:
+                agreeing[tag].append(f"event:{event_id}")
+    return {tag: Interest(weight, tuple(evidence[tag])) for tag, weight in found.items()}
+
+
+def _counted(state: UserState, items: Mapping[str, Item], weights: Sequence[float]) -> dict[str, float]:
+    """What events and declared tags add up to, by tag."""
+    counted: dict[str, float] = {}
+    for tags, weight, _ in _tagged_events(state, items, weights):
+        share = weight / len(tags)
+        for tag in tags:
+            counted[tag] = counted.get(tag, 0.0) + share
     if state.attributes is not None:
-        for tag in state.attributes.tags:
-            tally = tallies.setdefault(tag, _Tally())
-            if not tally.declared:
-                tally.weight += DECLARED_WEIGHT
-                tally.declared = ("field:tags",)
-    found = {tag: tally.interest() for tag, tally in tallies.items() if tally.weight}
-    if state.edits:
-        found = _edited(found, state.edits)
-    if state.muted_tags:
-        muted = {tag.casefold() for tag in state.muted_tags}
-        found = {tag: interest for tag, interest in found.items() if tag.casefold() not in muted}
-    return found
+        for tag in dict.fromkeys(state.attributes.tags):
+            counted[tag] = counted.get(tag, 0.0) + DECLARED_WEIGHT
+    return {tag: weight for tag, weight in counted.items() if weight}
 
 
-def _count_events(
-    tallies: dict[str, _Tally],
-    state: UserState,
-    items: Mapping[str, Item],
-    rules: InterestRules,
-) -> None:
-    """Add each event's decayed weight to its item's tags, newest event first."""
-    if not state.events:
-        return
-    newest_ms = state.events[-1].event_time_ms
-    halvings_per_ms = 1.0 / (rules.half_life_h * MS_PER_H)
-    for event in reversed(state.events):
-        item = items.get(event.item_id) if event.item_id is not None else None
-        if item is None or not item.tags:
-            continue
-        weight = event_weight(event.type, event.value, rules.type_weights)
-        if not weight:
-            continue
-        share = weight * math.exp2((event.event_time_ms - newest_ms) * halvings_per_ms) / len(item.tags)
-        for tag in item.tags:
-            tally = tallies.get(tag)
-            if tally is None:
-                tally = tallies[tag] = _Tally()
-            tally.weight += share
-            behind = tally.liked if share > 0 else tally.against
-            if len(behind) < MAX_EVIDENCE:
-                behind.append(event.event_id)
-
-
-def _edited(found: dict[str, Interest], edits: Mapping[str, str]) -> dict[str, Interest]:
-    """The user's own word replaces what events say, whatever the letter case they wrote the tag in."""
-    spelled = {tag.casefold(): tag for tag in found}
-    edited = dict(found)
+def _edited(counted: Mapping[str, float], edits: Mapping[str, str]) -> dict[str, float]:
+    """The weights of the tags the user edited, spelled as they were counted: their word replaces what events say."""
+    edited: dict[str, float] = {}
+    if not edits:
+        return edited
+    spelled = {tag.casefold(): tag for tag in counted}
     for topic, stance in sorted(edits.items()):
         sign = {"interested": 1.0, "not_interested": -1.0}.get(stance)
-        if sign is None:
-            continue
-        tag = spelled.get(topic.casefold(), topic)
-        counted = found.get(tag, Interest(0.0, ()))
-        agreeing = max(sign * counted.weight, 0.0)
-        evidence = ("field:edits", *(counted.evidence if agreeing else ()))
-        edited[tag] = Interest(sign * (EDIT_WEIGHT + agreeing), evidence[:MAX_EVIDENCE])
+        if sign is not None:
+            tag = spelled.get(topic.casefold(), topic)
+            edited[tag] = sign * (EDIT_WEIGHT + max(sign * counted.get(tag, 0.0), 0.0))
     return edited
+
+
+def _unmuted(found: dict[str, float], muted_tags: Sequence[str]) -> dict[str, float]:
+    if not muted_tags:
+        return found
+    muted = {tag.casefold() for tag in muted_tags}
+    return {tag: weight for tag, weight in found.items() if tag.casefold() not in muted}
+
+
+def _tagged_events(
+    state: UserState, items: Mapping[str, Item], weights: Sequence[float]
+) -> Iterator[tuple[list[str], float, str]]:
+    """Tags, weight and id of the events that say something about a tag, newest first."""
+    for event, weight in zip(reversed(state.events), reversed(weights), strict=True):
+        item = items.get(event.item_id) if weight and event.item_id is not None else None
+        if item is not None and item.tags:
+            yield item.tags, weight, event.event_id

@@ -5,9 +5,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from consumers.catalogue import Catalogue, Floats, Rows
+from consumers.catalogue import Catalogue, Floats
 from consumers.features import profile_vectors
-from consumers.interests import InterestRules, interests
+from consumers.interests import InterestRules, event_weights, tag_weights
 from consumers.policy import blocked_rows, diversify, refused_rows
 from consumers.ranking import ItemScores, RankWeights, combine, item_scores, tag_taste
 from consumers.reasons import Parts, liked_items, nearest_liked, reasons, tag_match
@@ -61,42 +61,53 @@ def _lists_of_block(
     states: Sequence[UserState], user_vectors: Floats, catalogue: Catalogue, rules: ListRules, overall: ItemScores
 ) -> list[list[RecommendedItem]]:
     profiles = profile_vectors(states, catalogue.dim)
-    tastes = [tag_taste(interests(state, catalogue.items, rules.interest)) for state in states]
+    weights = [event_weights(state, rules.interest) for state in states]
+    tastes = [
+        tag_taste(tag_weights(state, catalogue.items, rules.interest, own)) for state, own in zip(states, weights, strict=True)
+    ]
     queries = combine(user_vectors, profiles, rules.weights)
     scores = score_items(queries, overall.total, tastes, rules.weights.interest, catalogue)
     exclude(scores, [blocked_rows(state, catalogue) for state in states])
     pool, pool_scores = top_rows(scores, rules.top_k + min(2 * rules.top_k, MAX_SPARE), catalogue)
     rows = np.take_along_axis(pool, diversify(pool, pool_scores, rules.top_k, rules.diversity, catalogue), axis=1)
-    return [
-        _explained(state, own[own >= 0], np.stack([user, profile]), taste, catalogue, rules, overall)
-        for state, own, user, profile, taste in zip(states, rows, user_vectors, profiles, tastes, strict=True)
-    ]
+    vectors = catalogue.vectors(rows)
+    both = np.stack([rules.weights.similarity * user_vectors, rules.weights.profile * profiles], axis=2)
+    matches: list[list[list[float]]] = np.matmul(vectors, both).tolist()
+    popularity, freshness = overall.popularity[rows].tolist(), overall.freshness[rows].tolist()
+    lists = []
+    for user, state in enumerate(states):
+        nearest = nearest_liked(vectors[user], _likeable(state, weights[user], catalogue), catalogue)
+        columns = zip(matches[user], popularity[user], freshness[user], nearest, strict=True)
+        places = [
+            _place(row, (*match, popular, fresh), liked_id, tastes[user], catalogue, rules)
+            for row, (match, popular, fresh, liked_id) in zip(rows[user].tolist(), columns, strict=True)
+            if row >= 0
+        ]
+        lists.append(sorted(places, key=lambda place: (-place.score, place.item_id)))
+    return lists
 
 
-def _explained(
-    state: UserState,
-    rows: Rows,
-    queries: Floats,
+def _likeable(state: UserState, weights: Sequence[float], catalogue: Catalogue) -> dict[str, float]:
+    """Liked items that may explain others: none that the user refused since."""
+    liked = liked_items(state, weights)
+    for row in set(refused_rows(state, catalogue).tolist()):
+        liked.pop(catalogue.item_ids[row], None)
+    return liked
+
+
+def _place(
+    row: int,
+    known: tuple[float, ...],
+    liked_id: str | None,
     taste: Mapping[str, float],
     catalogue: Catalogue,
     rules: ListRules,
-    overall: ItemScores,
-) -> list[RecommendedItem]:
-    """These rows as places of a list, each with its score and reasons. `queries` are the user's vector and their profile's."""
-    weights = rules.weights
-    vectors = catalogue.vectors(rows)
-    similarities, profiles = (vectors @ queries.T * (weights.similarity, weights.profile)).T.tolist()
-    liked = liked_items(state, rules.interest)
-    for row in set(refused_rows(state, catalogue).tolist()):
-        liked.pop(catalogue.item_ids[row], None)
-    nearest = nearest_liked(vectors, liked, catalogue)
-    places = []
-    for index, row in enumerate(rows.tolist()):
-        item = catalogue.items[catalogue.item_ids[row]]
-        interest = weights.interest * tag_match(taste, catalogue.tags(row))
-        parts = Parts(similarities[index], interest, profiles[index], overall.popularity[row], overall.freshness[row])
-        liked_id = nearest[index]
-        liked_title = None if liked_id is None else catalogue.items[liked_id].title
-        why = reasons(parts, item, taste, liked_title, weights.freshness)
-        places.append(RecommendedItem(item_id=item.item_id, title=item.title, score=round(float(sum(parts)), 6), reasons=why))
-    return sorted(places, key=lambda place: (-place.score, place.item_id))
+) -> RecommendedItem:
+    """A row as a place of a list, with its score and reasons. `known` are its similarity, profile, popularity, freshness."""
+    similarity, profile, popularity, freshness = known
+    item = catalogue.items[catalogue.item_ids[row]]
+    interest = rules.weights.interest * tag_match(taste, catalogue.tags(row))
+    parts = Parts(similarity, interest, profile, popularity, freshness)
+    liked_title = None if liked_id is None else catalogue.items[liked_id].title
+    why = reasons(parts, item, taste, liked_title, rules.weights.freshness)
+    return RecommendedItem(item_id=item.item_id, title=item.title, score=round(float(sum(parts)), 6), reasons=why)

@@ -16,6 +16,7 @@ from schemas.messages import (
 )
 from schemas.settings import FoldSettings
 from schemas.state import UserState, decode_state, encode_state
+from schemas.topics import USER_ATTRIBUTES
 
 
 @dataclass
@@ -30,6 +31,7 @@ class Touched:
     changed: bool = False
     erased_at_ms: int | None = None
     own_word: bool = False
+    declared: bool = False
     profile_arrived: bool = False
     withdrew_profile: bool = False
     withdrew_recommendations: bool = False
@@ -125,6 +127,8 @@ def _fold_record(user: Touched, record: Record, rules: FoldSettings) -> None:
         user.events.clear()
     elif isinstance(message, EditControl | MuteControl):
         user.own_word |= changed
+    elif record.topic == USER_ATTRIBUTES.name:  # a tombstone too
+        user.declared |= changed
     elif isinstance(message, UserProfile):
         user.profile_arrived = True
         # a text that was under way when consent was withdrawn must not stay on the topic

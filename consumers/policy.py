@@ -21,7 +21,8 @@ def refused_rows(state: UserState, catalogue: Catalogue) -> Rows:
 
 def blocked_rows(state: UserState, catalogue: Catalogue) -> Rows:
     """Rows the user is never shown, perhaps with repeats: refused ones, and items with any event of theirs on them."""
-    seen = catalogue.rows([*(event.item_id for event in state.events), *state.items])
+    counted = state.items  # all but a few of the history
+    seen = catalogue.rows([*counted, *(event.item_id for event in state.events if event.item_id not in counted)])
     return np.concatenate([seen[seen >= 0], refused_rows(state, catalogue)])
 
 

@@ -5,16 +5,17 @@ import time
 import uuid
 from collections import defaultdict
 from collections.abc import Sequence
+from itertools import islice
 
 from consumers.catalogue import Catalogue
 from consumers.consent import consents
-from consumers.features import user_features
+from consumers.features import declared_texts, user_features
 from consumers.feedback import event_weight
 from consumers.fold import is_empty
 from consumers.inference import InferenceClient
 from consumers.lists import ListRules, make_lists
 from consumers.overlay import Touched, fold_batch
-from consumers.refresh import PRIORITY, profile_language, refresh_reason
+from consumers.refresh import PRIORITY, profile_language, refresh_reason, worth_a_look
 from consumers.runtime.processor import Batch, Output, Outputs, Record, StateKey
 from consumers.statements import statements
 from consumers.tag_vectors import TagVectors
@@ -38,7 +39,11 @@ from schemas.topics import (
 
 START_BUDGET_S = 60.0
 MAX_WAITING = 100_000
-"""Users remembered as waiting for an item to arrive; beyond it the oldest wait for their next event instead."""
+"""Items, and declared texts, remembered as waited for; users of others wait for their next event instead."""
+RELISTED_PER_BATCH = 32
+"""Users whose lists are made again in one batch because what they waited for is there: others must not wait long for them."""
+CLEAR_DISLIKE = -4.0
+"""An event that weighs so little is looked at at once: it may have reversed what the user's text says."""
 MAX_ERASURES = 10_000
 """Erasures remembered, so that what was sent before one and is read after it does not bring the user back."""
 
@@ -56,9 +61,10 @@ class Profiler:
         self._settings = settings
         self._list_rules = ListRules.of(settings)
         self._catalogue = Catalogue()
-        self._tag_vectors = TagVectors(inference.encode_texts)
-        self._waiting: dict[str, set[StateKey]] = {}
-        self._arrived: list[str] = []
+        self._tag_vectors = TagVectors(inference.encode_texts_soon)
+        self._waiting_for_item: dict[str, set[StateKey]] = {}
+        self._waiting_for_text: dict[str, set[StateKey]] = {}
+        self._outdated: dict[StateKey, Topic] = {}
         self._asked: dict[StateKey, float] = {}
         self._erased_at_ms: dict[StateKey, int] = {}
         self._pending: _Pending = _Pending()
@@ -91,10 +97,11 @@ class Profiler:
                 outputs.states[user.key] = user.stored()
         changed = [user for user in users if user.changed and not is_empty(user.state)]
         listed = [(user.key, user.state, user.cause) for user in changed]
-        listed += self._users_of_arrivals(batch, {user.key for user in users})
+        listed += self._outdated_users(batch, {user.key for user in users})
         self._publish_lists(listed, outputs)
         for user in changed:
-            self._request_profile(user, outputs)
+            if self._may_need_profile(user):
+                self._request_profile(user, outputs)
         return outputs
 
     def _retract(self, user: Touched, outputs: Outputs) -> None:
@@ -121,6 +128,7 @@ class Profiler:
         now_ms = int(time.time() * 1000)
         lists = make_lists(states, vectors, self._catalogue, self._list_rules, now_ms)
         metrics.LIST_SECONDS.observe(time.perf_counter() - started)
+        self._note_missing_texts(users)
         self._pending.lists += len(users)
         self._pending.without_vector += int((~vectors.any(axis=1)).sum())
         version = self._inference.model_version(USER_ENCODER.name)
@@ -138,32 +146,56 @@ class Profiler:
             )
             outputs.records.append(Output(RECOMMENDATIONS, user_id, message))
 
-    def _users_of_arrivals(self, batch: Batch, touched: set[StateKey]) -> list[tuple[StateKey, UserState, Cause]]:
-        """Users who had to do with an item before it was in the catalogue, now that it is."""
-        self._arrived += self._catalogue.drain_arrivals()
-        if not self._arrived:
+    def _note_missing_texts(self, users: Sequence[tuple[StateKey, UserState, Cause]]) -> None:
+        for key, state, _ in users:
+            for text in declared_texts(state):
+                if text not in self._tag_vectors:
+                    self._pending.missing_texts.append((text, key))
+
+    def _outdated_users(self, batch: Batch, touched: set[StateKey]) -> list[tuple[StateKey, UserState, Cause]]:
+        """Users whose item or declared text was not there when their list was made, now that it is; a few at a time."""
+        for item_id in self._catalogue.drain_arrivals():
+            self._outdated.update(dict.fromkeys(sorted(self._waiting_for_item.pop(item_id, ())), ITEM_VECTORS))
+        for text in self._tag_vectors.arrivals():
+            self._outdated.update(dict.fromkeys(sorted(self._waiting_for_text.pop(text, ())), USER_ATTRIBUTES))
+        if not self._outdated:
             return []
-        keys = {key for item_id in self._arrived for key in self._waiting.get(item_id, ())} - touched
+        keys = list(islice((key for key in self._outdated if key not in touched), RELISTED_PER_BATCH))
+        self._pending.relisted = [*keys, *touched]
         by_partition: defaultdict[int, list[str]] = defaultdict(list)
-        for partition, user_id in sorted(keys):
+        for partition, user_id in keys:
             by_partition[partition].append(user_id)
         found = []
         now_ms = int(time.time() * 1000)
         for partition, user_ids in by_partition.items():
             for user_id, data in batch.load(partition, user_ids).items():
-                cause = Cause(topic=ITEM_VECTORS.name, partition=-1, offset=-1, record_time_ms=now_ms, waiting_since_ms=now_ms)
+                topic = self._outdated[partition, user_id]
+                cause = Cause(topic=topic.name, partition=-1, offset=-1, record_time_ms=now_ms, waiting_since_ms=now_ms)
                 found.append(((partition, user_id), decode_state(data), cause))
         return found
 
-    def _request_profile(self, user: Touched, outputs: Outputs) -> None:
-        """Ask for a text when the refresh gate opens; while one is under way only the user's own word asks again."""
+    def _may_need_profile(self, user: Touched) -> bool:
+        """What most users of most batches fail, before anything is computed for them.
+
+        While a text is under way only the user's own word asks again.
+        """
+        if not consents(user.state, "profile", self._settings.fold):
+            return False
+        if user.own_word or user.declared:
+            return True
         asked_at = None if user.profile_arrived else self._asked.get(user.key)
-        fresh = asked_at is not None and time.monotonic() - asked_at < self._settings.profiler.request_timeout_s
-        if (fresh and not user.own_word) or not consents(user.state, "profile", self._settings.fold):
-            return
+        if asked_at is not None and time.monotonic() - asked_at < self._settings.profiler.request_timeout_s:
+            return False
+        if user.profile_arrived or worth_a_look(user.state, len(user.events), self._settings):
+            return True
+        weights = self._settings.fold.type_weights
+        return any(event_weight(event.type, event.value, weights) <= CLEAR_DISLIKE for event in user.events)
+
+    def _request_profile(self, user: Touched, outputs: Outputs) -> None:
+        """Ask for a text when the refresh gate opens."""
         state, items = user.state, self._catalogue.items
         stated = statements(state, items, self._list_rules.interest)
-        reason = refresh_reason(state, stated, self._settings)
+        reason = refresh_reason(state, stated, self._settings, told=user.own_word or user.declared)
         if reason is None:
             return
         request = ProfileRequest(
@@ -187,9 +219,11 @@ class Profiler:
         pending.count()
         for user in pending.users:
             self._learn(user)
-        for item_id in self._arrived:
-            self._waiting.pop(item_id, None)
-        self._arrived = []
+        for key in pending.relisted:
+            self._outdated.pop(key, None)
+        for text, key in pending.missing_texts:
+            if text in self._waiting_for_text or len(self._waiting_for_text) < MAX_WAITING:
+                self._waiting_for_text.setdefault(text, set()).add(key)
         now = time.monotonic()
         self._asked.update(dict.fromkeys(pending.asked, now))
 
@@ -209,15 +243,17 @@ class Profiler:
         times_ms = [event.event_time_ms for event in user.events if event.item_id]
         self._catalogue.observe(item_ids, weights, times_ms)
         for item_id, row in zip(item_ids, self._catalogue.rows(item_ids), strict=True):
-            if row < 0 and len(self._waiting) < MAX_WAITING:
-                self._waiting.setdefault(item_id, set()).add(user.key)
+            if row < 0 and len(self._waiting_for_item) < MAX_WAITING:
+                self._waiting_for_item.setdefault(item_id, set()).add(user.key)
 
     def on_revoked(self, partitions: frozenset[int]) -> None:
         """Another worker serves these users now."""
         self._asked = {key: at for key, at in self._asked.items() if key[0] not in partitions}
         self._erased_at_ms = {key: at for key, at in self._erased_at_ms.items() if key[0] not in partitions}
-        for item_id in list(self._waiting):
-            self._waiting[item_id] = {key for key in self._waiting[item_id] if key[0] not in partitions}
+        self._outdated = {key: topic for key, topic in self._outdated.items() if key[0] not in partitions}
+        for waiting in (self._waiting_for_item, self._waiting_for_text):
+            for awaited, keys in list(waiting.items()):
+                waiting[awaited] = {key for key in keys if key[0] not in partitions}
 
 
 class _Pending:
@@ -228,6 +264,8 @@ class _Pending:
         self.lists = 0
         self.without_vector = 0
         self.asked: dict[StateKey, str] = {}
+        self.relisted: list[StateKey] = []
+        self.missing_texts: list[tuple[str, StateKey]] = []
 
     def count(self) -> None:
         metrics.LISTS.inc(self.lists)

@@ -7,7 +7,6 @@ import numpy as np
 import numpy.typing as npt
 
 from consumers.catalogue import Catalogue, Floats
-from consumers.interests import Interest
 
 MS_PER_H = 3_600_000.0
 STRONGEST_TAGS = 24
@@ -51,12 +50,12 @@ def item_scores(catalogue: Catalogue, weights: RankWeights, now_ms: int) -> Item
     return ItemScores(popularity, freshness, np.where(catalogue.available(now_ms), total, -np.inf).astype(np.float32))
 
 
-def tag_taste(found: Mapping[str, Interest]) -> dict[str, float]:
-    """A user's strongest tags, case-folded, as a vector of length 1: negative for a dislike."""
+def tag_taste(found: Mapping[str, float]) -> dict[str, float]:
+    """A user's strongest tags of these weights, case-folded, as a vector of length 1: negative for a dislike."""
     merged: dict[str, float] = {}
-    for tag, interest in found.items():
+    for tag, weight in found.items():
         name = tag.casefold()
-        merged[name] = merged.get(name, 0.0) + interest.weight
+        merged[name] = merged.get(name, 0.0) + weight
     strongest = sorted(merged.items(), key=lambda entry: (-abs(entry[1]), entry[0]))[:STRONGEST_TAGS]
     length = sum(weight * weight for _, weight in strongest) ** 0.5
     return {tag: weight / length for tag, weight in strongest if weight} if length else {}

@@ -1,18 +1,15 @@
 """Why an item is in a list: the parts of its score that speak for it. A part that adds nothing is never a reason."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Literal, NamedTuple
 
 import numpy as np
 
 from consumers.catalogue import Catalogue, Floats
-from consumers.feedback import event_weight
-from consumers.interests import InterestRules
 from schemas.messages import Item, Reason
 from schemas.state import UserState
 
-MS_PER_H = 3_600_000.0
 NOTABLE_SHARE = 0.1
 """A part is a reason when it is at least this share of all that speaks for the item."""
 NEW_HALF_LIVES = 2.0
@@ -37,17 +34,13 @@ def tag_match(taste: Mapping[str, float], tags: tuple[str, ...]) -> float:
     return weight
 
 
-def liked_items(state: UserState, rules: InterestRules) -> dict[str, float]:
-    """The items in the user's history that their events speak for on the whole, with the decayed weight of these events."""
-    weights: dict[str, float] = {}
-    newest_ms = state.events[-1].event_time_ms if state.events else 0
-    halvings_per_ms = 1.0 / (rules.half_life_h * MS_PER_H)
-    for event in state.events:
+def liked_items(state: UserState, weights: Sequence[float]) -> dict[str, float]:
+    """The items in the user's history that their events speak for on the whole, with these events' summed `event_weights`."""
+    sums: dict[str, float] = {}
+    for event, weight in zip(state.events, weights, strict=True):
         if event.item_id is not None:
-            weight = event_weight(event.type, event.value, rules.type_weights)
-            decay = 2.0 ** ((event.event_time_ms - newest_ms) * halvings_per_ms)
-            weights[event.item_id] = weights.get(event.item_id, 0.0) + weight * decay
-    return {item_id: weight for item_id, weight in weights.items() if weight > 0}
+            sums[event.item_id] = sums.get(event.item_id, 0.0) + weight
+    return {item_id: weight for item_id, weight in sums.items() if weight > 0}
 
 
 def nearest_liked(vectors: Floats, liked: Mapping[str, float], catalogue: Catalogue) -> list[str | None]:

@@ -1,11 +1,13 @@
 import math
+from concurrent.futures import Future
 
 import numpy as np
 import pytest
 
 from consumers.catalogue import Floats
 from consumers.features import declared_texts, user_features
-from consumers.tag_vectors import TagVectors
+from consumers.tag_vectors import TEXTS_PER_CALL, TagVectors
+from schemas.errors import ConfigError, Retryable
 from schemas.messages import EVENT_TYPES
 from schemas.state import Attributes, ProfileRef
 from schemas.tensors import USER_ENCODER
@@ -13,14 +15,29 @@ from tests.unit.synthetic import DIM, NOW_MS, add, event, item, shop, topic_vect
 
 
 class Encoder:
-    """Answers with the text's length in every dimension, and keeps what it was asked."""
+    """Answers with the text's length in every dimension, when told to, and keeps what it was asked."""
 
     def __init__(self) -> None:
         self.calls: list[list[str]] = []
+        self.answers: list[Future[Floats]] = []
 
-    def __call__(self, texts: list[str]) -> Floats:
+    def __call__(self, texts: list[str]) -> "Future[Floats]":
         self.calls.append(texts)
-        return np.array([[len(text)] * DIM for text in texts], np.float32)
+        self.answers.append(Future())
+        return self.answers[-1]
+
+    def answer(self) -> None:
+        self.answers[-1].set_result(np.array([[len(text)] * DIM for text in self.calls[-1]], np.float32))
+
+
+def knowing(*texts: str, capacity: int = 10_000) -> tuple[TagVectors, Encoder]:
+    encoder = Encoder()
+    vectors = TagVectors(encoder, capacity)
+    vectors.lookup(texts)
+    vectors.arrivals()
+    encoder.answer()
+    assert vectors.arrivals() == list(texts)
+    return vectors, encoder
 
 
 def profile(dim: int, value: float) -> ProfileRef:
@@ -71,7 +88,7 @@ def test_history_on_muted_items_and_refused_tags_does_not_count() -> None:
     assert features["HISTORY_VECTORS"].any(axis=2).tolist() == [[False, False, True], [True, True, True]]
 
 
-def test_declared_words_are_averaged_and_encoded_once() -> None:
+def test_declared_words_are_averaged_once_they_are_known() -> None:
     encoder = Encoder()
     vectors = TagVectors(encoder)
     states = [
@@ -79,11 +96,19 @@ def test_declared_words_are_averaged_and_encoded_once() -> None:
         user(attributes=Attributes(NOW_MS, tags=["bbbb"])),
         user(),
     ]
-    features = user_features(states, shop(), vectors)
-    assert features["TAG_VECTOR"][:, 0].tolist() == [4.0, 4.0, 0.0]
-    assert [sorted(call) for call in encoder.calls] == [["aa", "bbbb", "cccccc"]]
-    user_features(states, shop(), vectors)
-    assert len(encoder.calls) == 1
+    assert not user_features(states, shop(), vectors)["TAG_VECTOR"].any()
+    assert vectors.arrivals() == [] and encoder.calls == [["aa", "bbbb", "cccccc"]]
+    assert not user_features(states, shop(), vectors)["TAG_VECTOR"].any()
+    encoder.answer()
+    assert vectors.arrivals() == ["aa", "bbbb", "cccccc"]
+    assert user_features(states, shop(), vectors)["TAG_VECTOR"][:, 0].tolist() == [4.0, 4.0, 0.0]
+    assert vectors.arrivals() == [] and len(encoder.calls) == 1
+
+
+def test_a_declared_word_counts_while_another_is_not_known_yet() -> None:
+    vectors, _ = knowing("aa")
+    state = user(attributes=Attributes(NOW_MS, tags=["aa", "bbbb"]))
+    assert user_features([state], shop(), vectors)["TAG_VECTOR"][0, 0] == 2.0
 
 
 def test_what_a_user_took_back_is_not_declared() -> None:
@@ -114,12 +139,35 @@ def test_hostile_values_stay_finite() -> None:
 
 
 def test_tag_vectors_keep_what_was_used_last_and_no_more() -> None:
+    vectors, encoder = knowing("a", "bb", capacity=2)
+    assert set(vectors.lookup(["a", "ccc"])) == {"a"}
+    vectors.arrivals()
+    encoder.answer()
+    assert vectors.arrivals() == ["ccc"]
+    assert len(vectors) == 2 and {text: text in vectors for text in ("a", "bb", "ccc")} == {
+        "a": True,
+        "bb": False,
+        "ccc": True,
+    }
+
+
+def test_wanted_texts_are_asked_for_in_small_calls_one_at_a_time() -> None:
     encoder = Encoder()
-    vectors = TagVectors(encoder, capacity=2)
-    assert set(vectors.lookup(["a", "bb", "ccc"])) == {"a", "bb", "ccc"}
-    assert len(vectors) == 2
-    vectors.lookup(["bb"])
-    vectors.lookup(["dddd"])
-    vectors.lookup(["bb", "ccc"])
-    assert encoder.calls == [["a", "bb", "ccc"], ["dddd"], ["ccc"]]
-    assert vectors.lookup(["bb"])["bb"].tolist() == [2.0] * DIM
+    vectors = TagVectors(encoder)
+    texts = [f"text {number}" for number in range(2 * TEXTS_PER_CALL)]
+    assert vectors.lookup(texts) == {}
+    assert vectors.arrivals() == vectors.arrivals() == [] and encoder.calls == [texts[:TEXTS_PER_CALL]]
+    encoder.answer()
+    assert vectors.arrivals() == texts[:TEXTS_PER_CALL] and encoder.calls[1:] == [texts[TEXTS_PER_CALL:]]
+
+
+def test_a_text_is_asked_for_again_when_the_encoder_could_not_be_reached() -> None:
+    encoder = Encoder()
+    vectors = TagVectors(encoder)
+    vectors.lookup(["aa"])
+    vectors.arrivals()
+    encoder.answers[-1].set_exception(Retryable("down"))
+    assert vectors.arrivals() == [] and encoder.calls == [["aa"], ["aa"]]
+    encoder.answers[-1].set_exception(ConfigError("no such model"))
+    with pytest.raises(ConfigError):
+        vectors.arrivals()

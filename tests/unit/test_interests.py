@@ -1,6 +1,6 @@
 """Interests and statements: what holds of a user, and why."""
 
-from consumers.interests import InterestRules, interests
+from consumers.interests import InterestRules, event_weights, interests, tag_weights
 from consumers.statements import clean, statements
 from schemas.settings import FoldSettings
 from schemas.state import Attributes, HistoryEvent, UserState
@@ -76,3 +76,24 @@ def test_hostile_titles_become_one_short_plain_line() -> None:
     assert clean("a\x00\x1b[31m\r\n<|im_end|><<||>|>\u202eb\u200b  c") == "a[31m im_end<b c"
     assert len(clean("x" * 500)) == 80
     assert clean("\u200b\x07") == ""
+
+
+def test_an_edit_that_events_contradict_rests_on_nothing_else() -> None:
+    state = state_of(("e1", "dislike", "run"), ("e2", "like", "ball"), ("e3", "not_interested", "run"))
+    state.edits = {"SPORTS": "interested"}
+    state.attributes = Attributes(0, tags=["sports"])
+    assert interests(state, CATALOGUE, RULES)["sports"] == (8.0, ("field:edits",))
+    state.events.append(HistoryEvent(state.events[-1].event_time_ms, "e4", "ball", "purchase"))
+    found = interests(state, CATALOGUE, RULES)["sports"]
+    assert found.weight > 8.0 and found.evidence == ("field:edits", "field:tags", "event:e4", "event:e2")
+
+
+def test_weights_alone_are_the_interests_without_their_evidence() -> None:
+    state = state_of(("e1", "like", "scary"), ("e2", "dislike", "run"), ("e3", "view", "pan"), ("e4", "view", "unknown"))
+    state.attributes = Attributes(0, tags=["opera", "cooking"])
+    state.edits, state.muted_tags = {"Horror": "not_interested", "chess": "interested"}, ["FILM"]
+    found = interests(state, CATALOGUE, RULES)
+    assert found.keys() == {"horror", "sports", "cooking", "opera", "chess"}
+    assert tag_weights(state, CATALOGUE, RULES) == {tag: interest.weight for tag, interest in found.items()}
+    assert tag_weights(state, CATALOGUE, RULES, event_weights(state, RULES)) == tag_weights(state, CATALOGUE, RULES)
+    assert all(interest.evidence for interest in found.values())

@@ -1,6 +1,17 @@
 """When a profile is asked for again, and in which language."""
 
-from consumers.refresh import profile_language, refresh_reason, statement_topics
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from consumers.refresh import (
+    LOOK_EVERY,
+    STALE_AFTER,
+    profile_language,
+    refresh_reason,
+    statement_topics,
+    worth_a_look,
+)
 from schemas.messages import Statement
 from schemas.settings import Settings
 from schemas.state import Attributes, ProfileRef, UserState
@@ -32,15 +43,48 @@ def test_without_consent_there_is_never_a_reason() -> None:
     assert refresh_reason(state, facts(["drama"]), SETTINGS) is None
 
 
-def test_changed_when_a_main_like_is_new_or_gone_or_any_dislike_differs() -> None:
-    written = facts(["a", "b", "c", "d"], ["x"])
-    assert refresh_reason(profiled(written), written, SETTINGS) is None
-    assert refresh_reason(profiled(written), facts(["d", "a", "b", "c"], ["x"]), SETTINGS) is None
-    assert refresh_reason(profiled(written), facts(["a", "b", "c", "new"], ["x"]), SETTINGS) is None
-    assert refresh_reason(profiled(written), facts(["a", "new", "b", "c"], ["x"]), SETTINGS) == "changed"
-    assert refresh_reason(profiled(written), facts(["b", "c", "d"], ["x"]), SETTINGS) == "changed"
-    assert refresh_reason(profiled(written), facts(["a", "b", "c", "d"]), SETTINGS) == "changed"
-    assert refresh_reason(profiled(written), facts(["a", "b", "c", "d"], ["x"], age="30"), SETTINGS) == "changed"
+WRITTEN = facts(["a", "b", "c", "d"], ["x"])
+NEW = SETTINGS.profiler.refresh_events
+
+
+@pytest.mark.parametrize(
+    ("now", "new_events"),
+    [
+        (WRITTEN, None),
+        (facts(["d", "a", "b", "c"], ["x"]), None),  # named already
+        (facts(["a", "b", "c", "new"], ["x"]), None),  # not a main like
+        (facts(["b", "c", "d"], ["x"]), None),  # it fades
+        (facts(["a", "b", "c", "d"]), None),
+        (facts(["a", "new", "b", "c"], ["x"]), NEW),
+        (facts(["a", "b", "c", "d"], ["x", "y"]), NEW),
+        (facts(["newer", "new", "b"], ["x"]), NEW // 2),
+        (facts(["a", "b", "c", "d"], ["x"], age="30"), 0),
+        (facts(["a", "c", "d"], ["x", "b"]), 0),  # reversed
+        (facts(["a", "b", "c", "x"]), 0),
+    ],
+)
+def test_changes_ask_the_sooner_the_more_they_matter(now: list[Statement], new_events: int | None) -> None:
+    asking = [since for since in range(NEW + 1) if refresh_reason(profiled(WRITTEN, 3 + since), now, SETTINGS) == "changed"]
+    assert asking == ([] if new_events is None else list(range(new_events, NEW + 1)))
+
+
+def test_what_the_user_just_told_asks_at_once_when_it_changes_anything() -> None:
+    now = facts(["a", "b", "c", "declared"], ["x"])
+    assert refresh_reason(profiled(WRITTEN), now, SETTINGS) is None
+    assert refresh_reason(profiled(WRITTEN), now, SETTINGS, told=True) == "changed"
+    assert refresh_reason(profiled(WRITTEN), WRITTEN, SETTINGS, told=True) is None
+
+
+@given(st.integers(0, 60), st.integers(1, 30))
+def test_no_step_is_missed_however_events_are_batched(seen: int, new_events: int) -> None:
+    passed = any((seen + number) % LOOK_EVERY == 0 for number in range(1, new_events + 1))
+    assert worth_a_look(profiled(WRITTEN, 3 + seen + new_events), new_events, SETTINGS) == passed
+
+
+def test_a_first_text_is_looked_at_with_the_event_that_suffices() -> None:
+    assert not worth_a_look(state_of(*THREE[:2]), 1, SETTINGS)
+    assert worth_a_look(state_of(*THREE), 1, SETTINGS) and worth_a_look(state_of(*THREE), 0, SETTINGS)
+    assert worth_a_look(state_of(attributes=Attributes(0, tags=["drama"])), 0, SETTINGS)
 
 
 def test_edits_and_mutes_ask_at_once() -> None:
@@ -53,11 +97,9 @@ def test_edits_and_mutes_ask_at_once() -> None:
     assert refresh_reason(state, facts(["a", "b", "c"]), SETTINGS) == "edited"
 
 
-def test_grown_after_enough_new_events() -> None:
-    told = facts(["drama"])
-    new = SETTINGS.profiler.refresh_events
-    assert refresh_reason(profiled(told, 3 + new - 1), told, SETTINGS) is None
-    assert refresh_reason(profiled(told, 3 + new), told, SETTINGS) == "grown"
+def test_grown_after_many_new_events_even_if_nothing_else_changed() -> None:
+    assert refresh_reason(profiled(WRITTEN, 3 + STALE_AFTER * NEW - 1), WRITTEN, SETTINGS) is None
+    assert refresh_reason(profiled(WRITTEN, 3 + STALE_AFTER * NEW), WRITTEN, SETTINGS) == "grown"
 
 
 def test_a_newly_declared_language_asks_for_a_new_text() -> None:

@@ -1,0 +1,214 @@
+"""The profiler's turn of a micro-batch, with the models' answers in the test's hand: what is published, and when."""
+
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Future
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from pydantic import BaseModel
+
+from consumers.profiler import RELISTED_PER_BATCH, Profiler
+from consumers.refresh import LOOK_EVERY
+from consumers.runtime.processor import Batch, Outputs, Record
+from schemas.errors import Retryable
+from schemas.messages import (
+    BehaviorEvent,
+    ConsentControl,
+    Item,
+    ItemVector,
+    MuteControl,
+    ProfileRequest,
+    Recommendations,
+    UserAttributes,
+    UserProfile,
+)
+from schemas.settings import Settings
+from schemas.tensors import EMBEDDING_DIM
+from schemas.topics import BEHAVIOR_EVENTS, ITEM_VECTORS, ITEMS, USER_ATTRIBUTES, USER_CONTROLS, USER_PROFILES
+
+TOPIC_OF = {BehaviorEvent: BEHAVIOR_EVENTS, UserAttributes: USER_ATTRIBUTES, UserProfile: USER_PROFILES}
+START_MS = 1_760_000_000_000
+AXES = {"sports": 0, "travel": 1, "music": 2}
+
+
+def axis(tag: str) -> list[float]:
+    vector = [0.0] * EMBEDDING_DIM
+    vector[AXES[tag]] = 1.0
+    return vector
+
+
+class Models:
+    """Users are the sum of their tensors; texts are encoded when the test says so."""
+
+    def __init__(self) -> None:
+        self.down = False
+        self.asked: list[tuple[list[str], Future[npt.NDArray[np.float32]]]] = []
+
+    def model_version(self, name: str) -> str:
+        return "1"
+
+    def encode_texts_soon(self, texts: list[str]) -> "Future[npt.NDArray[np.float32]]":
+        self.asked.append((texts, Future()))
+        return self.asked[-1][1]
+
+    def answer(self) -> None:
+        texts, answer = self.asked[-1]
+        answer.set_result(np.array([axis(text) for text in texts], np.float32))
+
+    def encode_users(self, features: Mapping[str, npt.NDArray[np.float32]]) -> npt.NDArray[np.float32]:
+        if self.down:
+            raise Retryable("user_encoder is down")
+        vectors = features["HISTORY_VECTORS"].sum(axis=1) + features["TAG_VECTOR"]
+        lengths: npt.NDArray[np.float32] = np.linalg.norm(vectors, axis=1, keepdims=True)
+        return vectors / np.maximum(lengths, 1e-9)
+
+
+class Site:
+    """A profiler, its committed states, and the messages users send."""
+
+    def __init__(self) -> None:
+        self.models = Models()
+        self.profiler = Profiler(self.models, Settings())  # type: ignore[arg-type]
+        self.states: dict[str, bytes] = {}
+        self.sent = 0
+        for tag in AXES:
+            for number in range(30):
+                self.add_item(f"{tag}-{number}", tag)
+        self.turn()
+
+    def add_item(self, item_id: str, tag: str) -> None:
+        item = Item(item_id=item_id, domain="video", title=f"About {item_id}", tags=[tag])
+        vector = ItemVector(item_id=item_id, vector=axis(tag), model_name="text_encoder", model_version="1")
+        self.profiler.on_table_record(Record(ITEMS.name, 0, 0, 0, item_id, item))
+        self.profiler.on_table_record(Record(ITEM_VECTORS.name, 0, 0, 0, item_id, vector))
+
+    def records(self, messages: Sequence[BaseModel]) -> list[Record]:
+        records = []
+        for message in messages:
+            self.sent += 1
+            topic = TOPIC_OF.get(type(message), USER_CONTROLS)
+            records.append(Record(topic.name, 0, self.sent, START_MS + self.sent, message.user_id, message))  # type: ignore[attr-defined]
+        return records
+
+    def load(self, partition: int, keys: Sequence[str]) -> dict[str, bytes]:
+        return {key: self.states[key] for key in keys if key in self.states}
+
+    def process(self, records: Sequence[Record]) -> Outputs:
+        return self.profiler.process(Batch(records, self.load))
+
+    def turn(self, *messages: BaseModel) -> Outputs:
+        """Process these messages and commit."""
+        outputs = self.process(self.records(messages))
+        self.states.update({key: state for (_, key), state in outputs.states.items() if state is not None})
+        self.profiler.on_committed()
+        return outputs
+
+    def event(self, item_id: str, kind: str = "like", user_id: str = "u") -> BehaviorEvent:
+        self.sent += 1
+        return BehaviorEvent.model_validate(
+            {"event_id": f"e{self.sent}", "user_id": user_id, "item_id": item_id, "type": kind, "event_time_ms": START_MS}
+        )
+
+    def agree(self) -> None:
+        self.turn(ConsentControl(user_id="u", issued_at_ms=START_MS, purpose="profile", granted=True))
+
+
+def declare(*tags: str, user_id: str = "u", updated_at_ms: int = START_MS) -> UserAttributes:
+    return UserAttributes(user_id=user_id, updated_at_ms=updated_at_ms, tags=list(tags))
+
+
+def lists(outputs: Outputs) -> dict[str, list[str]]:
+    messages = [output.message for output in outputs.records if isinstance(output.message, Recommendations)]
+    return {message.user_id: [item.item_id.split("-")[0] for item in message.items] for message in messages}
+
+
+def requests(outputs: Outputs) -> list[ProfileRequest]:
+    return [output.message for output in outputs.records if isinstance(output.message, ProfileRequest)]
+
+
+def answered(request: ProfileRequest) -> UserProfile:
+    same = {name: getattr(request, name) for name in ("user_id", "request_id", "language", "state_version", "event_count")}
+    return UserProfile(
+        **same, statements=request.statements, summary=[], text_vector=[], model_name="plain", model_version="1",
+        generated_at_ms=START_MS, requested_at_ms=START_MS, cause=request.cause,
+    )  # fmt: skip
+
+
+@pytest.fixture
+def site() -> Site:
+    return Site()
+
+
+def test_a_list_never_waits_for_declared_texts_and_is_made_again_when_they_are_known(site: Site) -> None:
+    text = UserAttributes(user_id="u", updated_at_ms=START_MS, free_text="travel")
+    assert site.turn(text).records and not site.turn().records
+    assert [texts for texts, _ in site.models.asked] == [["travel"]]
+    site.models.answer()
+    again = site.turn()
+    assert lists(again) == {"u": ["travel"] * 10} and not again.states
+    assert not site.turn().records and len(site.models.asked) == 1
+    assert lists(site.turn(UserAttributes(user_id="v", updated_at_ms=START_MS, free_text="travel")))["v"][0] == "travel"
+
+
+def test_a_refresh_that_failed_is_made_with_the_next_batch(site: Site) -> None:
+    site.turn(UserAttributes(user_id="u", updated_at_ms=START_MS, free_text="travel"))
+    site.turn()
+    site.models.answer()
+    site.models.down = True
+    for _ in range(2):
+        with pytest.raises(Retryable):
+            site.process([])
+    site.models.down = False
+    assert lists(site.turn()) == {"u": ["travel"] * 10}
+
+
+def test_lists_made_again_come_a_few_at_a_time_and_each_once(site: Site) -> None:
+    users = [f"u{number}" for number in range(RELISTED_PER_BATCH + 5)]
+    site.turn(*(site.event("late", user_id=user) for user in users))
+    site.add_item("late", "music")
+    found = [lists(site.turn(site.event("music-0", user_id=users[0]))), lists(site.turn()), lists(site.turn())]
+    assert [len(batch) for batch in found] == [RELISTED_PER_BATCH + 1, 4, 0]
+    assert sorted([*found[0], *found[1]]) == sorted(users)
+
+
+def test_another_worker_s_users_are_not_listed_again(site: Site) -> None:
+    site.turn(UserAttributes(user_id="u", updated_at_ms=START_MS, free_text="travel"), site.event("late", user_id="v"))
+    site.turn()
+    site.models.answer()
+    site.add_item("late", "music")
+    site.profiler.on_revoked(frozenset({0}))
+    assert not site.turn().records
+
+
+def test_a_first_text_is_asked_for_with_the_event_that_suffices_and_once(site: Site) -> None:
+    site.agree()
+    assert [len(requests(site.turn(site.event(f"sports-{number}")))) for number in range(8)] == [0, 0, 1, 0, 0, 0, 0, 0]
+
+
+def test_statements_are_computed_at_every_few_events_only(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    looks: list[int] = []
+    monkeypatch.setattr("consumers.profiler.refresh_reason", lambda state, *_, **__: looks.append(state.event_count))
+    site.agree()
+    site.turn(site.event("sports-0"), site.event("sports-1"), site.event("sports-2"))
+    monkeypatch.undo()
+    [request] = requests(site.turn(site.event("sports-3")))
+    site.turn(answered(request))
+    looks.clear()
+    monkeypatch.setattr("consumers.profiler.refresh_reason", lambda state, *_, **__: looks.append(state.event_count))
+    for number in range(2 * LOOK_EVERY):
+        site.turn(site.event(f"sports-{4 + number}"))
+    assert looks == [4 + LOOK_EVERY, 4 + 2 * LOOK_EVERY]
+    site.turn(site.event("sports-20", "not_interested"))
+    assert looks[2:] == [5 + 2 * LOOK_EVERY]
+
+
+def test_what_the_user_says_asks_at_once_even_while_a_text_is_under_way(site: Site) -> None:
+    site.agree()
+    [first] = requests(site.turn(*(site.event(f"sports-{number}") for number in range(3))))
+    assert first.reason == "first"
+    assert len(requests(site.turn(declare("travel")))) == 1
+    site.turn(answered(first))
+    assert [request.reason for request in requests(site.turn(declare("music", updated_at_ms=START_MS + 1)))] == ["changed"]
+    mute = MuteControl(user_id="u", issued_at_ms=START_MS, target="tag", value="sports")
+    assert [request.reason for request in requests(site.turn(mute))] == ["edited"]
