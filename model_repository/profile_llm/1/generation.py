@@ -67,7 +67,7 @@ class TextGenerator:
     """A chat model, its tokenizer, and the rows at work. Not thread-safe: one thread generates."""
 
     def __init__(self, folder: str, device: torch.device, dtype: torch.dtype, max_rows: int = 32) -> None:
-        self.device, self.max_rows = device, max_rows
+        self.device, self.dtype, self.max_rows = device, dtype, max_rows
         self.tokenizer = AutoTokenizer.from_pretrained(folder)
         self.model = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype, attn_implementation=NAME).to(device).eval()
         pack_linears(self.model)
@@ -136,7 +136,9 @@ class TextGenerator:
     @torch.inference_mode()
     def forward(self, rows: Sequence[Row], store: KeyValues) -> torch.Tensor:
         """The logits of each row's next token, [rows, vocabulary]."""
-        now = Pass(store, [r.prefix for r in rows], [r.length for r in rows], [len(r.next) for r in rows], self.device)
+        now = Pass(
+            store, [r.prefix for r in rows], [r.length for r in rows], [len(r.next) for r in rows], self.device, self.dtype
+        )
         return self.model(
             torch.tensor([[token for row in rows for token in row.next]], device=self.device),
             position_ids=torch.tensor([now.positions], device=self.device),

@@ -76,6 +76,7 @@ class Pass:
     lengths: Sequence[int]
     counts: Sequence[int]
     device: torch.device
+    dtype: torch.dtype
 
     @cached_property
     def positions(self) -> list[int]:
@@ -117,46 +118,41 @@ class Pass:
         return max(self.lengths[: self.writing], default=0) + 1
 
     @cached_property
-    def sharing(self) -> list[tuple[Prefix, torch.Tensor | slice]]:
-        """Every prefix with the tokens that follow it."""
-        tokens: dict[Prefix, list[int]] = {}
+    def tokens_after(self) -> dict[Prefix, list[int]]:
+        """The tokens that follow each prefix."""
+        found: dict[Prefix, list[int]] = {}
         for prefix, count, end in zip(self.prefixes, self.counts, self.ends, strict=True):
             if prefix.tokens:
-                tokens.setdefault(prefix, []).extend(range(end - count, end))
-        whole = slice(0, self.ends[-1])
-        return [
-            (prefix, whole if len(found) == self.ends[-1] else torch.tensor(found, device=self.device))
-            for prefix, found in tokens.items()
-        ]
+                found.setdefault(prefix, []).extend(range(end - count, end))
+        return found
+
+    @cached_property
+    def order(self) -> torch.Tensor | slice:
+        """The tokens that follow a prefix, those of one prefix together."""
+        order = [token for tokens in self.tokens_after.values() for token in tokens]
+        return slice(None) if order == list(range(self.ends[-1])) else torch.tensor(order, device=self.device)
 
     @cached_property
     def hidden(self) -> torch.Tensor:
         """Added to the scores of rows that write on: [rows, 1, 1, slots], minus infinity beyond a row's own tokens."""
         beyond = torch.arange(self.longest, device=self.device) > self.slots[:, None]
-        return torch.zeros(beyond.shape, device=self.device).masked_fill(beyond, float("-inf"))[:, None, None]
+        return torch.zeros(beyond.shape, device=self.device, dtype=self.dtype).masked_fill(beyond, float("-inf"))[
+            :, None, None
+        ]
 
 
-def attend(
-    query: torch.Tensor,
-    key: torch.Tensor,
-    value: torch.Tensor,
-    scaling: float,
-    bias: torch.Tensor | None = None,
-    causal: bool = False,
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Attention and the log-sum-exp of its scores: [batch, heads, queries, dim] and [batch, heads, queries, 1] in fp32."""
+def attend(query, key, value, scaling, bias=None, causal=False) -> tuple[torch.Tensor, torch.Tensor]:
+    """Attention, and the log-sum-exp of its scores in fp32: [batch, heads, queries, dim] and [batch, heads, queries]."""
     if query.device.type == "cpu":  # what scaled_dot_product_attention calls; a quarter of the time of the plain form
         kernel = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu
-        bias = None if bias is None else bias.to(query.dtype)
-        attended, log_sum = kernel(query, key, value, 0.0, causal, attn_mask=bias, scale=scaling)
-        return attended.float(), log_sum.float().unsqueeze(-1)
+        return kernel(query, key, value, 0.0, causal, attn_mask=bias, scale=scaling)
     scores = (query @ key.mT).float() * scaling
     if bias is not None:
         scores = scores + bias
     if causal:
         scores = scores.masked_fill(torch.ones(scores.shape[-2:], device=scores.device).triu(1).bool(), float("-inf"))
-    log_sum = scores.logsumexp(-1, keepdim=True)
-    return ((scores - log_sum).exp().to(value.dtype) @ value).float(), log_sum
+    log_sum = scores.logsumexp(-1)
+    return (scores - log_sum.unsqueeze(-1)).exp().to(value.dtype) @ value, log_sum
 
 
 def packed_attention(module, query, key, value, attention_mask, scaling=None, now: Pass | None = None, **options):
@@ -166,31 +162,43 @@ def packed_attention(module, query, key, value, attention_mask, scaling=None, no
     groups = key.shape[1]  # of query heads that share keys
     scaling = dim**-0.5 if scaling is None else scaling
     query = query.view(groups, heads // groups, tokens, dim).transpose(1, 2)  # [groups, tokens, heads of a group, dim]
-    attended = query.new_empty(groups, tokens, heads // groups, value.shape[3], dtype=torch.float32)
-    log_sum = query.new_empty(groups, tokens, heads // groups, 1, dtype=torch.float32)
+    attended = query.new_empty(*query.shape[:3], value.shape[3])
+    log_sum = query.new_empty(query.shape[:3], dtype=torch.float32)
     keys, values = now.store.of(module.layer_idx, key, value)
-    if rows := now.writing:
-        keys[now.rows, :, now.slots] = key[0, :, :rows].transpose(0, 1)
-        values[now.rows, :, now.slots] = value[0, :, :rows].transpose(0, 1)
-        seen = keys[:rows, :, : now.longest], values[:rows, :, : now.longest]
-        own, own_sum = attend(query[:, :rows].transpose(0, 1), *seen, scaling, bias=now.hidden)
-        attended[:, :rows], log_sum[:, :rows] = own.transpose(0, 1), own_sum.transpose(0, 1)
+    if now.writing:
+        attend_own(query, key, value, (keys, values), scaling, now, attended, log_sum)
     for row, start, end in now.beginnings:
         keys[row, :, : end - start], values[row, :, : end - start] = key[0, :, start:end], value[0, :, start:end]
         part = query[:, start:end].transpose(1, 2)  # [groups, heads of a group, tokens, dim]
-        repeated = [states[0, :, None, start:end].expand(*part.shape[:2], -1, -1) for states in (key, value)]
+        repeated = [states[0, :, None, start:end].expand(-1, heads // groups, -1, -1) for states in (key, value)]
         own, own_sum = attend(part, *repeated, scaling, causal=True)
         attended[:, start:end], log_sum[:, start:end] = own.transpose(1, 2), own_sum.transpose(1, 2)
-    for prefix, chosen in now.sharing:
-        part = query[:, chosen]
-        shared, shared_sum = attend(part.reshape(1, groups, -1, dim), *with_batch(prefix.layers[module.layer_idx]), scaling)
-        share = torch.sigmoid(shared_sum.view(*part.shape[:3], 1) - log_sum[:, chosen])
-        attended[:, chosen] = attended[:, chosen].lerp(shared.reshape(*part.shape[:3], -1), share)
-    return attended.transpose(0, 1).reshape(1, tokens, heads, -1).to(query.dtype), None
+    if now.tokens_after:
+        add_prefixes(query, module.layer_idx, scaling, now, attended, log_sum)
+    return attended.transpose(0, 1).reshape(1, tokens, heads, -1), None
 
 
-def with_batch(states: Sequence[torch.Tensor]) -> list[torch.Tensor]:
-    return [one.unsqueeze(0) for one in states]
+def attend_own(query, key, value, buffers, scaling, now: Pass, attended, log_sum) -> None:
+    """Rows that write on, over their own tokens and this one."""
+    rows = now.writing
+    for buffer, states in zip(buffers, (key, value), strict=True):
+        buffer[now.rows, :, now.slots] = states[0, :, :rows].transpose(0, 1)
+    seen = [buffer[:rows, :, : now.longest] for buffer in buffers]
+    own, own_sum = attend(query[:, :rows].transpose(0, 1), *seen, scaling, bias=now.hidden)
+    attended[:, :rows], log_sum[:, :rows] = own.transpose(0, 1), own_sum.transpose(0, 1)
+
+
+def add_prefixes(query, layer: int, scaling, now: Pass, attended, log_sum) -> None:
+    """Join to what tokens saw of their own rows what they see of their prefixes, one product for all tokens of a prefix."""
+    query = query[:, now.order]
+    parts, start = [], 0
+    for prefix, tokens in now.tokens_after.items():
+        part = query[:, start : start + len(tokens)].reshape(1, query.shape[0], -1, query.shape[3])
+        parts.append(attend(part, *(states.unsqueeze(0) for states in prefix.layers[layer]), scaling))
+        start += len(tokens)
+    shared, shared_sum = (torch.cat(states, dim=2) for states in zip(*parts, strict=True))
+    share = torch.sigmoid(shared_sum.view(query.shape[:3]) - log_sum[:, now.order]).to(query.dtype).unsqueeze(-1)
+    attended[:, now.order] = attended[:, now.order].lerp(shared.reshape(*query.shape[:3], -1), share)
 
 
 def refuse_unknown(options: dict, now: Pass | None) -> None:
