@@ -45,13 +45,14 @@ def diversify(rows: Rows, scores: Floats, top_k: int, dial: float, catalogue: Ca
         return np.broadcast_to(np.arange(top_k), (users, top_k))
     vectors = catalogue.vectors(rows)
     likeness = vectors @ vectors.transpose(0, 2, 1)
+    likeness *= np.float32(dial)
     relevance = np.where(rows >= 0, scores, 0) * np.float32(1 - dial)
     relevance[rows < 0] = LAST_CHOICE
     nearest = np.zeros_like(relevance)
     taken = np.empty((users, top_k), np.int64)
     everyone = np.arange(users)
     for place in range(top_k):
-        pick = (relevance - dial * nearest).argmax(axis=1)
+        pick = (relevance - nearest).argmax(axis=1)
         taken[:, place] = pick
         relevance[everyone, pick] = -np.inf
         np.maximum(nearest, likeness[everyone, pick], out=nearest)

@@ -63,20 +63,22 @@ def reasons(
 
     `liked_title` is the title of the liked item nearest to it; `full_freshness` the part of an item published this moment.
     """
+    similarity, interest, profile, popularity, freshness = parts
     least = NOTABLE_SHARE * sum([part for part in parts if part > 0])
     found = []
-    if parts.interest > 0 and parts.interest >= least:
-        tag = max(item.tags, key=lambda name: (taste.get(name.casefold(), 0.0), name))
-        found.append((parts.interest, _reason("interest", tag)))
-    if liked_title is not None and parts.similarity > 0 and parts.similarity >= least:
-        found.append((parts.similarity, _reason("similar_to", liked_title)))
-    if parts.profile > 0 and parts.profile >= least:
-        found.append((parts.profile, _reason("profile")))
-    if parts.popularity > 0 and parts.popularity >= least:
-        found.append((parts.popularity, _reason("popular")))
-    if parts.freshness >= max(least, full_freshness * 0.5**NEW_HALF_LIVES):
-        found.append((parts.freshness, _reason("fresh")))
-    found.sort(key=_strength, reverse=True)
+    if 0 < interest >= least:
+        tag = max([(taste.get(name.casefold(), 0.0), name) for name in item.tags])[1]
+        found.append((interest, _reason("interest", tag)))
+    if liked_title is not None and 0 < similarity >= least:
+        found.append((similarity, _reason("similar_to", liked_title)))
+    if 0 < profile >= least:
+        found.append((profile, _reason("profile")))
+    if 0 < popularity >= least:
+        found.append((popularity, _reason("popular")))
+    if freshness >= least and freshness >= full_freshness * 0.5**NEW_HALF_LIVES:
+        found.append((freshness, _reason("fresh")))
+    if len(found) > 1:
+        found.sort(key=_strength, reverse=True)
     return [reason for _, reason in found]
 
 

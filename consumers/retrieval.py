@@ -44,6 +44,8 @@ def score_items(
 
 def _products(queries: Floats, matrix: Floats) -> Floats:
     """Query times vector, C-contiguous [users, n]; for few users with the matrix first, which BLAS need not copy then."""
+    if len(queries) <= 2:
+        return np.stack([matrix @ query for query in queries])
     few = len(queries) <= FEW_USERS
     products: Floats = np.ascontiguousarray((matrix @ queries.T).T) if few else queries @ matrix.T
     return products
