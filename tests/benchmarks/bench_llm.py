@@ -106,7 +106,8 @@ def measure(texts: int, batch: int, repeats: int, seed: int) -> dict[str, float]
     folder = str(weights_folder("profile_llm", "builtin:SmolLM2-135M-Instruct", print))
     dtype = torch.bfloat16 if torch.cpu.get_capabilities().get("avx512_bf16") else torch.float32
     generator = TextGenerator(folder, torch.device("cpu"), dtype, batch)
-    model = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype).eval()
+    model: Any = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype)
+    model.eval()
     tokenizer = generator.tokenizer
     tokenizer.padding_side = "left"
     write_packed(generator, make_prompts(batch, seed))
