@@ -159,8 +159,9 @@ def all_letters(kafka: KafkaSettings, tick: Tick | None = None) -> Iterator[Lett
 
 def newest(kafka: KafkaSettings, choice: Choice, limit: int, tick: Tick | None = None) -> list[Letter]:
     """The newest letters that are meant, newest first; raises as `read_all` does."""
-    if choice.everything:  # the ends of the partitions are enough, unless they hold too much that is no letter
-        found = _newest(_tail(kafka, SPARE * limit), limit)
+    back = SPARE * limit
+    if choice.everything and any(end - start > back for start, end in log_bounds(kafka, (DEAD_LETTERS,)).values()):
+        found = _newest(_tail(kafka, back), limit)  # the partitions' ends are enough, unless they are full of markers
         if len(found) == limit:
             return found
     return _newest((letter for letter in all_letters(kafka, tick) if choice.has(letter)), limit)

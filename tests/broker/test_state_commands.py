@@ -11,6 +11,7 @@ from click.testing import Result
 from confluent_kafka import Producer
 from typer.testing import CliRunner
 
+from consumers.runtime.clients import RawRecord
 from consumers.runtime.store import Position, Store
 from consumers.runtime.worker import Worker
 from deploy.cli import app
@@ -182,12 +183,23 @@ def test_verify_agrees_while_the_worker_is_at_work(portrait: Command, worker: Wo
     assert report["refold_users"] > len(USERS)
 
 
+def at_rest(settings: Settings, partition: int) -> list[RawRecord]:
+    """The changelog's partition, once the worker has folded all that the test before sent."""
+    records: list[RawRecord] = []
+    while True:
+        again = list(read_all(settings.kafka, (USER_STATE,), partitions=(partition,)))
+        if again and again == records:
+            return records
+        records = again
+        time.sleep(0.5)
+
+
 def test_verify_finds_a_tampered_store(portrait: Command, worker: Worker, settings: Settings, tmp_path: Path) -> None:
     user = USERS[3]
     number = partition_of(user, settings.kafka.partitions)
-    state, end = b"", 0
-    for record in read_all(settings.kafka, (USER_STATE,), partitions=(number,)):
-        state, end = (record.value or b"") if record.key == user.encode() else state, record.offset + 1
+    records = at_rest(settings, number)
+    last, end = {record.key: record.value for record in records}, records[-1].offset + 1
+    state = last[user.encode()] or b""
     store = Store(tmp_path / "state" / "profiler-x", number)
     changed = decode_state(state)
     changed.version += 1
@@ -198,7 +210,6 @@ def test_verify_finds_a_tampered_store(portrait: Command, worker: Worker, settin
     others = sum(partition_of(other, settings.kafka.partitions) == number for other in (*USERS, HOSTILE)) - 1
     assert report["differing"] >= others + 2 + 1  # all that the store lacks, the two, and the input offsets
     whole = Store(tmp_path / "whole" / "state" / "profiler-x", number)
-    last = {r.key: r.value for r in read_all(settings.kafka, (USER_STATE,), partitions=(number,))}
     progress = json.loads(last.pop(b"\x00progress") or b"")
     whole.write({(key or b"").decode(): value for key, value in last.items()}, Position(end, progress))
     assert last_json(portrait("verify", "--store", str(tmp_path / "whole")))["differing"] == 0
