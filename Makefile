@@ -7,7 +7,7 @@ LOCKS := deploy/requirements
 export PYTHONUNBUFFERED := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check ci lock clean
+.PHONY: help setup demo test check chaos ci lock clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -36,6 +36,10 @@ check: setup  ## format, lint, types and fast tests
 	$(BIN)/ruff check
 	$(BIN)/mypy
 	$(BIN)/python -m pytest -q tests/unit tests/contract
+
+MINUTES ?= 30
+chaos: setup  ## kill and stop workers and broker for MINUTES=30 under load, then compare everything with a plain fold
+	$(BIN)/python -m tests.chaos.run --minutes $(MINUTES) $(if $(SEED),--seed $(SEED))
 
 ci: setup  ## what .ci/run runs: check, then test
 	$(BIN)/ruff format --check

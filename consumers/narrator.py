@@ -8,10 +8,10 @@ from collections.abc import Iterable, Sequence
 from concurrent.futures import CancelledError, Future
 from typing import NamedTuple, Protocol
 
-from consumers.backoff import Backoff
 from consumers.inference import Generation, Sampling, Vectors
 from consumers.profile_jobs import PartWork, ProfileJob
 from consumers.prompts import max_tokens
+from consumers.runtime.backoff import Backoff
 from consumers.runtime.processor import Batch, Output, Outputs, Record, StateKey, TopicPartition
 from schemas import metrics
 from schemas.errors import BadMessage, Retryable

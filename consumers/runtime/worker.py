@@ -17,9 +17,9 @@ from confluent_kafka import KafkaException
 from confluent_kafka import TopicPartition as KafkaTopicPartition
 from pydantic import BaseModel
 
-from consumers.backoff import Backoff
 from consumers.runtime import clients
 from consumers.runtime.assignment import Assignment
+from consumers.runtime.backoff import Backoff
 from consumers.runtime.changelog import PROGRESS_KEY, encode_progress
 from consumers.runtime.health import Health
 from consumers.runtime.intake import Decoder, Intake, Poller
