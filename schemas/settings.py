@@ -108,7 +108,7 @@ class ProfilerSettings(Group):
     half_life_h: float = Field(24.0 * 14, gt=0, description="an interest halves in this time")
     default_language: Language = "en"
     min_events: int = Field(3, ge=1, description="events before the first profile, unless tags are declared")
-    refresh_events: int = Field(20, ge=1, description="new events after which a profile is asked for again")
+    refresh_events: int = Field(20, ge=1, description="new events before a new main interest or dislike asks for a new text")
     request_timeout_s: float = Field(300.0, gt=0, description="a request not answered by then may be repeated")
 
 
@@ -132,7 +132,7 @@ class RuntimeSettings(Group):
     http_port: int = Field(0, ge=0, le=65535, description="/metrics, /healthz, /readyz; 0: any free port")
     http_host: str = "127.0.0.1"
     max_batch: int = Field(2000, ge=1, description="messages in one micro-batch")
-    max_wait_ms: int = Field(2, ge=0, description="how long a micro-batch waits to fill once it has a message")
+    max_wait_ms: int = Field(0, ge=0, description="how long a micro-batch waits to fill; what came meanwhile is taken anyway")
     transaction_timeout_ms: int = Field(10_000, ge=1000)
     restore_timeout_s: float = Field(300.0, gt=0)
 

@@ -18,14 +18,14 @@ class Gauges:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
-    def read(self) -> dict[str, Snapshot]:
-        """The newest metrics by role; a role whose process does not answer is absent."""
-        readings = read_workers(endpoints(self._folder))
-        return {reading.endpoint.role: reading.snapshot for reading in readings if reading.snapshot is not None}
+    def read(self, role: str) -> Snapshot | None:
+        """The newest metrics of a role; None while its process does not answer."""
+        readings = read_workers([endpoint for endpoint in endpoints(self._folder) if endpoint.role == role])
+        return next((reading.snapshot for reading in readings if reading.snapshot is not None), None)
 
     def total(self, role: str, name: str, **labels: str) -> float:
         """A counter or gauge of a role; 0 while it is not there."""
-        snapshot = self.read().get(role)
+        snapshot = self.read(role)
         return 0.0 if snapshot is None else snapshot.total(name, **labels) or 0.0
 
     def lag(self, role: str) -> float:
@@ -66,7 +66,7 @@ class LlmMeter:
     def _run(self) -> None:
         last_s, last_tokens = time.monotonic(), 0.0
         while not self._stop.wait(EVERY_S):
-            snapshot = self._gauges.read().get("narrator")
+            snapshot = self._gauges.read("narrator")
             if snapshot is None:
                 continue
             now_s, tokens = snapshot.taken_s, snapshot.total("portrait_llm_tokens_total") or 0.0

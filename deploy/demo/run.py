@@ -1,6 +1,7 @@
 """The demo, from nothing to its report: servers, workers, catalogue, live events, a burst, and the judge at the end."""
 
 import itertools
+import os
 import shutil
 import time
 from collections import Counter
@@ -83,7 +84,10 @@ def own_folder(settings: Settings) -> Settings:
         raise ConfigError(f"a demo is already running in {folder}: wait for it, or set PORTRAIT_RUNTIME__FOLDER")
     for kept in ("endpoints", "state", "logs", "stack/kafka"):
         shutil.rmtree(folder / kept, ignore_errors=True)
-    return settings.model_copy(update={"runtime": settings.runtime.model_copy(update={"folder": folder})})
+    kafka = settings.kafka
+    if "partitions" not in kafka.model_fields_set:  # one a core: each more costs the broker requests in every commit
+        kafka = kafka.model_copy(update={"partitions": min(kafka.partitions, os.cpu_count() or 1)})
+    return settings.model_copy(update={"kafka": kafka, "runtime": settings.runtime.model_copy(update={"folder": folder})})
 
 
 class _Demo:
@@ -181,7 +185,7 @@ class _Demo:
     def _send_burst(self, messages: Iterable[object]) -> tuple[int, float, float, float]:
         """Everything left, at once; gives events, seconds until they are committed, lists, and list stage seconds."""
         self._await_rest()
-        before, sent_before, started = self._gauges.read()["profiler"], self._sent.events, time.monotonic()
+        before, sent_before, started = self._list_figures(), self._sent.events, time.monotonic()
         with self._show.bar("the rest, as fast as possible", self._source.event_count - self._sent.events) as bar:
             for number, _ in enumerate(self._send(messages, bar, Pace(None))):
                 if number % 1000 == 0:
@@ -191,11 +195,13 @@ class _Demo:
         with self._show.bar("events in state", wanted) as bar:
             self._until(lambda: self._folded() >= wanted, bar, self._folded, what="the events", wait_s=self._plan.drain_wait_s)
         seconds = time.monotonic() - started
-        after = self._gauges.read()["profiler"]
-        lists = (after.total("portrait_lists_total") or 0.0) - (before.total("portrait_lists_total") or 0.0)
-        stage = "portrait_list_stage_seconds_sum"
-        stage_s = (after.total(stage) or 0.0) - (before.total(stage) or 0.0)
+        lists, stage_s = (now - then for now, then in zip(self._list_figures(), before, strict=True))
         return wanted - sent_before, seconds, lists, stage_s
+
+    def _list_figures(self) -> tuple[float, float]:
+        """Lists published so far, and the seconds that making them took."""
+        lists = self._gauges.total("profiler", "portrait_lists_total")
+        return lists, self._gauges.total("profiler", "portrait_list_stage_seconds_sum")
 
     def _folded(self) -> int:
         """Behaviour events that are committed."""
@@ -227,7 +233,7 @@ class _Demo:
             self._check_alive()
             if time.monotonic() > deadline:
                 raise PortraitError(f"{what} did not arrive within {wait_s:.0f} s: {position()} did; see the workers' logs")
-            time.sleep(0.05)
+            time.sleep(0.25)  # reading a worker's metrics takes its time from its work
         bar.to(position())
 
     def _check_alive(self) -> None:

@@ -1,0 +1,17 @@
+"""A short chaos run; `make chaos` is the long one."""
+
+from pathlib import Path
+
+from tests.chaos.run import Plan, chaos
+
+
+def test_nothing_is_lost_doubled_or_different_whatever_dies(needs_java: None, tmp_path: Path) -> None:
+    plan = Plan(minutes=0.8, seed=11, users=2000, events_per_s=500.0, pause_s=1.0)
+    outcome = chaos(plan, tmp_path)
+    assert sum(outcome.faults.values()) >= 8, outcome.faults
+    verdict = outcome.verdict
+    assert verdict.events == outcome.sent > 10_000
+    assert (verdict.lost, verdict.duplicated, verdict.differing) == (0, 0, 0), outcome
+    assert verdict.states_checked > verdict.users, "each user has several versions"
+    assert verdict.store_entries_checked == verdict.users
+    assert outcome.restarted == 0, "no worker ends by itself"
