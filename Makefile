@@ -7,10 +7,10 @@ LOCKS := deploy/requirements
 export PYTHONUNBUFFERED := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check chaos ci lock clean
+.PHONY: help setup demo test check chaos bench-core ci lock clean
 
 help:  ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(VENV)/installed  ## install everything into .venv (pinned, hashes checked)
 
@@ -41,6 +41,14 @@ MINUTES ?= 30
 chaos: setup  ## kill and stop workers and broker for MINUTES=30 under load, then compare everything with a plain fold
 	$(BIN)/python -m tests.chaos.run --minutes $(MINUTES) $(if $(SEED),--seed $(SEED))
 
+bench-core: setup $(VENV)-peers/installed  ## one fold, exactly once, in Portrait and in Quix Streams
+	$(BIN)/python -m tests.benchmarks.bench_core --quix $(VENV)-peers/bin/python
+
+$(VENV)-peers/installed: $(LOCKS)/peers.txt | setup
+	$(BIN)/uv venv --quiet --python $(BIN)/python $(VENV)-peers
+	$(BIN)/uv pip install --quiet --python $(VENV)-peers/bin/python --require-hashes -r $(LOCKS)/peers.txt
+	@touch $@
+
 ci: setup  ## what .ci/run runs: check, then test
 	$(BIN)/ruff format --check
 	$(BIN)/ruff check
@@ -55,7 +63,9 @@ lock: setup  ## pin the dependencies of pyproject.toml anew, with hashes
 	  --python-version 3.11 models.in -o models.txt
 	cd $(LOCKS) && ../../$(BIN)/uv pip compile --quiet --generate-hashes --no-emit-index-url --no-header \
 	  --python-version 3.11 uv.in -o uv.txt
+	cd $(LOCKS) && ../../$(BIN)/uv pip compile --quiet --generate-hashes --no-emit-index-url --no-header \
+	  --python-version 3.11 peers.in -o peers.txt
 
 clean:  ## stop the local stack; delete the environment and all local state
 	-test -x $(BIN)/portrait && $(BIN)/portrait down
-	rm -rf $(VENV) .portrait
+	rm -rf $(VENV) $(VENV)-peers .portrait
