@@ -17,7 +17,7 @@ from tests.stack.process_table import assert_no_process, await_true, pids_of, pr
 pytestmark = pytest.mark.usefixtures("needs_java", "needs_triton")
 PORTRAIT = str(Path(sys.executable).with_name("portrait"))
 LAUNCH = [sys.executable, str(Path(__file__).with_name("launch_echo.py"))]
-SERVERS = ("kafka.Kafka", "bin/tritonserver", "triton_python_backend_stub")
+SERVERS = ("controller.properties", "broker.properties", "bin/tritonserver", "triton_python_backend_stub")
 
 
 def portrait(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -42,7 +42,7 @@ def test_up_status_refusal_ending_and_down(folder: Path) -> None:
     servers = {server["name"]: server for server in json.loads(found.stdout)["servers"]}
     assert found.returncode == 0 and servers["kafka"]["up"] and servers["triton"]["up"]
     assert servers["triton"]["models"] == ["echo version 1 READY"]
-    assert servers["kafka"]["pid"] == pids_of(folder, "kafka.Kafka")[0]
+    assert servers["kafka"]["pid"] == pids_of(folder, "broker.properties")[0]
     assert running_stack(load_settings()).kafka.bootstrap_servers == servers["kafka"]["addresses"]["bootstrap"]
 
     again = portrait("up")
@@ -81,7 +81,7 @@ def test_supervisor_killed_leaves_nothing_and_can_be_started_at_once(folder: Pat
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGKILL, -9), (signal.SIGINT, 130)])
 def test_launcher_ended_while_starting_leaves_nothing(folder: Path, number: signal.Signals, status: int) -> None:
     launcher = subprocess.Popen([PORTRAIT, "up", "--no-triton"], stdout=subprocess.DEVNULL)
-    assert await_true(lambda: pids_of(folder, "kafka.Kafka"))
+    assert await_true(lambda: pids_of(folder, "broker.properties"))
     launcher.send_signal(number)
     assert launcher.wait(30) == status
     assert_no_process(folder)
