@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from confluent_kafka import Consumer
+from confluent_kafka import Consumer, KafkaException
 from confluent_kafka import TopicPartition as KafkaTopicPartition
 from rich.console import Console
 
@@ -45,7 +45,10 @@ class Progress:
     def committed(self) -> int:
         """Events whose offsets are committed."""
         parts = [KafkaTopicPartition(EVENTS.name, number) for number in range(PARTITIONS)]
-        return sum(max(0, part.offset) for part in self._consumer.committed(parts, timeout=30))
+        try:
+            return sum(max(0, part.offset) for part in self._consumer.committed(parts, timeout=30))
+        except KafkaException:  # a broker that has just started has no coordinator yet
+            return 0
 
     def events_per_s(self, total: int, start: int = 0) -> float:
         """Wait until `total` events are committed; gives the rate since the first commit after `start`."""
