@@ -33,10 +33,11 @@ DRAIN_S = 180.0
 
 @dataclass(frozen=True)
 class Plan:
-    """How long, how hard, and with which luck."""
+    """How long at least, how hard, and with which luck."""
 
     minutes: float
     seed: int
+    faults: int = 0
     workers: int = 2
     users: int = 20_000
     events_per_s: float = 700.0
@@ -79,12 +80,12 @@ def chaos(plan: Plan, folder: Path, progress: Progress | None = None) -> ChaosOu
 
 
 def torment(plan: Plan, faults: Faults, workers: FoldWorkers, feed: Feed, progress: Progress | None) -> int:
-    """One fault after the other until the time is over; gives how many workers ended without being told to."""
+    """One fault after the other until time and number are reached; gives how many workers ended without being told to."""
     chance = random.Random(plan.seed + 1)
     started = time.monotonic()
     task = None if progress is None else progress.add_task("chaos", total=plan.minutes * 60)
     restarted = 0
-    while (elapsed_s := time.monotonic() - started) < plan.minutes * 60:
+    while (elapsed_s := time.monotonic() - started) < plan.minutes * 60 or sum(faults.done.values()) < plan.faults:
         time.sleep(chance.expovariate(1 / plan.pause_s))
         restarted += workers.ensure_alive()
         kind = faults.next()
