@@ -155,7 +155,7 @@ class Assignment:
             if task.rewind:
                 self._rewind(task, own)
             task.input_offsets = own
-            task.restored = True
+            task.restored, task.wiped = True, False
 
     def _rewind(self, task: Task, committed: Mapping[str, int]) -> None:
         """Read the task's inputs again from what is committed."""

@@ -7,7 +7,7 @@
 Leaving the block before `finish` has returned aborts. Failures come out as the error tree's types: Retryable (aborted, the
 same batch may be tried again) or ProducerLost (fenced, fatal, timed out or outcome unknown: the committed offsets tell what
 happened). After ProducerLost nothing is asked of this producer any more, not even to abort: after a broker's restart
-librdkafka 2.16 can need minutes to come round, and the next producer's start ends its transaction.
+librdkafka 2.16 can fail or hang again and again, and the next producer's start ends its transaction.
 """
 
 import logging

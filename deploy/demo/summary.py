@@ -1,7 +1,5 @@
 """What a demo found: a table for people, cards of some users, and one line of JSON for programs."""
 
-import os
-import platform
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -15,6 +13,7 @@ from rich.text import Text
 from deploy.demo.collector import written_by_llm
 from deploy.demo.run import Outcome
 from deploy.display import shown
+from deploy.machine import machine
 from schemas.messages import Recommendations, UserProfile
 
 LIST_SHOWN = 5
@@ -76,7 +75,7 @@ def report(outcome: Outcome) -> dict[str, Any]:
         "fold_mismatches": len(outcome.verdict.differing.keys() | outcome.wrong_counts.keys()),
         "workers_restarted": outcome.workers_restarted,
         "seed": outcome.source.seed,
-        "machine": f"{platform.machine()}, {os.cpu_count()} cores, {platform.system()} {platform.release()}",
+        "machine": machine(),
     }
 
 

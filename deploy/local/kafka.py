@@ -7,6 +7,7 @@ a leader for a deleted one, and a transaction whose end falls into that moment k
 
 import base64
 import os
+import socket
 import time
 import uuid
 from collections.abc import Mapping
@@ -84,6 +85,9 @@ class KafkaServer:
             log = self.log.with_name("kafka-controller.log")
             command = [*run, CONTROLLER_HEAP, "kafka.Kafka", str(self._properties("controller"))]
             self._controller = self._children.start(command, os.environ, log)
+            if self._silent_since_s is not None:  # it gives the old broker a session from its own start on
+                self._await_controller(self._controller)
+                self._silent_since_s = time.monotonic()
         if self._silent_since_s is not None:
             report(self.name, "waiting until the controller has noticed that the broker was gone")
             time.sleep(max(0.0, self._silent_since_s + SESSION_S - time.monotonic()))
@@ -149,6 +153,13 @@ class KafkaServer:
                 child.stop()
                 raise ConfigError(f"formatting {data} for Kafka failed; {self.log} ends:\n{child.last_lines()}")
 
+    def _await_controller(self, child: Child) -> None:
+        deadline = time.monotonic() + READY_TIMEOUT_S
+        while not listens(self._controller_port):
+            if child.returncode is not None or time.monotonic() > deadline:
+                raise ConfigError(f"Kafka's controller did not start; {child.log} ends:\n{child.last_lines()}")
+            time.sleep(0.05)
+
     def _wait_ready(self, child: Child) -> None:
         deadline = time.monotonic() + READY_TIMEOUT_S
         admin = AdminClient({"bootstrap.servers": self.bootstrap_servers, "log_level": 0, "reconnect.backoff.max.ms": 200})
@@ -160,6 +171,12 @@ class KafkaServer:
             if time.monotonic() > deadline:
                 child.stop()
                 raise ConfigError(f"Kafka was not ready after {READY_TIMEOUT_S:.0f} s; {self.log} ends:\n{child.last_lines()}")
+
+
+def listens(port: int) -> bool:
+    """Whether somebody accepts connections on this port of ours."""
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 def answers(admin: AdminClient, timeout_s: float) -> bool:

@@ -4,8 +4,6 @@ The rate counts from the first committed event to the last, so start-up is in ne
 """
 
 import json
-import os
-import platform
 import signal
 import subprocess
 import sys
@@ -20,6 +18,7 @@ from confluent_kafka import TopicPartition as KafkaTopicPartition
 from rich.console import Console
 
 from deploy.local.stack import local_stack
+from deploy.machine import machine
 from deploy.topics import ensure_topics
 from producers.publisher import Publisher
 from schemas.errors import PortraitError
@@ -50,12 +49,12 @@ class Progress:
         except KafkaException:  # a broker that has just started has no coordinator yet
             return 0
 
-    def events_per_s(self, total: int, start: int = 0) -> float:
-        """Wait until `total` events are committed; gives the rate since the first commit after `start`."""
+    def events_per_s(self, total: int) -> float:
+        """Wait until `total` events are committed; gives the rate since the first commit."""
         deadline = time.monotonic() + LIMIT_S
         first: tuple[float, int] | None = None
         while (done := self.committed()) < total:
-            if done > start and first is None:
+            if done and first is None:
                 first = time.monotonic(), done
             if time.monotonic() > deadline:
                 raise PortraitError(f"{done:,} of {total:,} events were folded within {LIMIT_S:.0f} s")
@@ -129,7 +128,7 @@ def main(
     report = {
         "report": "bench-core", "events_per_s": {"portrait": round(portrait), "quix": round(max(quix_rates))},
         "ratio_quix": round(portrait / max(quix_rates), 2), "events": number, "users": users, "seed": seed,
-        "machine": f"{platform.machine()}, {os.cpu_count()} cores, {platform.system()} {platform.release()}",
+        "machine": machine(),
         "python": sys.version.split()[0],
     }  # fmt: skip
     print(json.dumps(report))

@@ -3,7 +3,6 @@
 import base64
 import json
 import re
-import threading
 import time
 import uuid
 from collections.abc import Iterator
@@ -26,6 +25,7 @@ from schemas.messages import EraseControl
 from schemas.settings import RuntimeSettings, Settings
 from schemas.topics import BEHAVIOR_EVENTS, DEAD_LETTERS, USER_ATTRIBUTES, USER_CONTROLS
 from tests.broker.folder import Folder
+from tests.broker.test_runtime import running
 from tests.conftest import fresh_settings
 
 HOSTILE_TEXT = '{"x": "[red]not[/red] an event \u202e用户 \u200b'.encode()
@@ -51,13 +51,8 @@ def settings(needs_java: None, tmp_path_factory: pytest.TempPathFactory) -> Iter
 
 @pytest.fixture(scope="module")
 def worker(settings: Settings) -> Iterator[Worker]:
-    worker = Worker(Folder(), settings)
-    thread = threading.Thread(target=worker.run)
-    thread.start()
-    yield worker
-    worker.stop()
-    thread.join(60)
-    assert not thread.is_alive()
+    with running(Folder(), settings) as worker:
+        yield worker
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from confluent_kafka import Consumer
 
+from consumers.runtime.processor import Processor
 from consumers.runtime.worker import Worker
 from deploy.local.stack import LocalStack
 from producers.publisher import Publisher
@@ -29,7 +30,7 @@ def settings(kafka: LocalStack, tmp_path: Path) -> Settings:
 
 
 @contextmanager
-def running(processor: EventCounter, settings: Settings) -> Iterator[Worker]:
+def running(processor: Processor, settings: Settings) -> Iterator[Worker]:
     worker = Worker(processor, settings)
     failures: list[BaseException] = []
 

@@ -24,6 +24,7 @@ from schemas.settings import RuntimeSettings, Settings
 from schemas.state import decode_state, encode_state
 from schemas.topics import BEHAVIOR_EVENTS, USER_ATTRIBUTES, USER_CONTROLS, USER_STATE
 from tests.broker.folder import Folder
+from tests.broker.test_runtime import running
 from tests.conftest import fresh_settings
 
 HOSTILE = "[red]evil[/red]\u202e用户]8;;\u200b"
@@ -49,15 +50,10 @@ def settings(stack: LocalStack, tmp_path_factory: pytest.TempPathFactory) -> Set
 @pytest.fixture(scope="module")
 def worker(settings: Settings) -> Iterator[Worker]:
     """At work while the tests look."""
-    worker = Worker(Folder(), settings)
-    thread = threading.Thread(target=worker.run)
-    thread.start()
-    send_all(settings)
-    wait_for_fold(settings)
-    yield worker
-    worker.stop()
-    thread.join(60)
-    assert not thread.is_alive()
+    with running(Folder(), settings) as worker:
+        send_all(settings)
+        wait_for_fold(settings)
+        yield worker
 
 
 def event(user_id: str, number: int) -> BehaviorEvent:

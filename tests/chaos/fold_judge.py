@@ -64,8 +64,9 @@ def judge_fold(settings: Settings, stores: Iterable[Path]) -> FoldVerdict:
     summaries = Log(read_all(settings.kafka, (SUMMARIES,)), Summary)
     found: Counter[str] = Counter()
     folded = plain(settings, states, summaries, found)
-    lost = sum(state.count - states.last.get(user_id, 0) for user_id, state in folded.items())
-    lost += sum(state.count - summaries.last.get(user_id, 0) for user_id, state in folded.items())
+    lost = sum(
+        max(0, state.count - log.last.get(user_id, 0)) for user_id, state in folded.items() for log in (states, summaries)
+    )
     unknown = len(states.digests) + len(summaries.digests) - found["matched"] - found["differing"]
     entries, wrong_entries = check_stores(stores, folded, settings.kafka.partitions)
     return FoldVerdict(

@@ -2,8 +2,6 @@
 
 import json
 import logging
-import os
-import platform
 import random
 import tempfile
 import time
@@ -18,6 +16,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from deploy.local.stack import local_stack
+from deploy.machine import machine
 from deploy.topics import ensure_topics
 from schemas.errors import PortraitError
 from schemas.settings import KafkaSettings, RuntimeSettings, Settings
@@ -141,7 +140,7 @@ def main(
         "report": "chaos", "events": verdict.pop("events"), "faults": sum(outcome.faults.values()), **verdict,
         "sent": outcome.sent, "faults_by_kind": outcome.faults, "restarted": outcome.restarted, "seed": plan.seed,
         "minutes": plan.minutes, "workers": plan.workers, "events_per_s": plan.events_per_s,
-        "machine": f"{platform.machine()}, {os.cpu_count()} cores, {platform.system()} {platform.release()}",
+        "machine": machine(),
     }  # fmt: skip
     print(json.dumps(report))
     right = outcome.sent == outcome.verdict.events and not (
