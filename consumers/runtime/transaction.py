@@ -1,8 +1,9 @@
 """Transactions: the only place that begins, commits or aborts one.
 
-    with transaction:                       # begin
-        transaction.produce(…)              # any number
-        transaction.finish(offsets, group)  # flush, check every delivery, add the offsets, commit
+    with transaction:                            # begin
+        transaction.add_offsets(offsets, group)  # first: see there
+        transaction.produce(…)                   # any number
+        transaction.finish()                     # flush, check every delivery, commit
 
 Leaving the block before `finish` has returned aborts. Failures come out as the error tree's types: Retryable (aborted, the
 same batch may be tried again) or ProducerLost (fenced, fatal, timed out or outcome unknown: the committed offsets tell what
@@ -67,11 +68,18 @@ class Transaction:
             except KafkaException as error:
                 raise self._meaning(error_of(error), "produce") from error
 
-    def finish(self, offsets: Sequence[KafkaTopicPartition], group_metadata: Callable[[], object]) -> None:
-        """Flush, check every delivery report, commit the input offsets with the records.
+    def add_offsets(self, offsets: Sequence[KafkaTopicPartition], group_metadata: Callable[[], object]) -> None:
+        """Commit the input offsets with the records; to be called before any record is produced.
 
-        The group's metadata is asked for at each attempt: a member's epoch changes when the group's coordinator restarts.
+        The broker is often still ending the transaction before, and answers CONCURRENT_TRANSACTIONS to the first request of this
+        one. Asked to add offsets, librdkafka tries again after `retry.backoff.ms`; asked to add a partition, after a fixed 20 ms.
+        The group's metadata is read at each attempt: a member's epoch changes when the group's coordinator restarts.
         """
+        if offsets:
+            self._call(lambda: self._bounded(list(offsets), group_metadata()))
+
+    def finish(self) -> None:
+        """Flush, check every delivery report, commit."""
         deadline = time.monotonic() + RETRY_BUDGET_S
         while self._producer.flush(1.0) and self._delivery_error is None and time.monotonic() < deadline:
             pass
@@ -79,7 +87,6 @@ class Transaction:
             raise self._meaning(self._delivery_error, "delivery")
         if len(self._producer):
             raise ProducerLost(f"{len(self._producer)} records were not delivered within {RETRY_BUDGET_S:.0f} s")
-        self._call(lambda: self._bounded(list(offsets), group_metadata()))
         self._call(lambda: self._producer.commit_transaction(CALL_TIMEOUT_S))
         self._finished = True
 

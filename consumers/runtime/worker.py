@@ -214,11 +214,13 @@ class Worker:
         if offsets or outputs.records or outputs.states:
             committing = time.perf_counter()
             with self._transaction as transaction:  # 3. begin
-                # 4. changelog, outputs and dead letters
-                touched = self._produce(transaction, intake, outputs, offsets)
-                # 5. flush, every delivery a success; 6. add the input offsets; 7. commit
+                # 4. add the input offsets
                 kafka_offsets = [KafkaTopicPartition(*part, offset) for part, offset in offsets.items()]
-                transaction.finish(kafka_offsets, self._consumer.consumer_group_metadata)
+                transaction.add_offsets(kafka_offsets, self._consumer.consumer_group_metadata)
+                # 5. changelog, outputs and dead letters
+                touched = self._produce(transaction, intake, outputs, offsets)
+                # 6. flush, every delivery a success; 7. commit
+                transaction.finish()
             # 8. one write per store: states, changelog offset, input offsets
             self._store(outputs, touched, transaction.delivered)
             metrics.COMMIT_SECONDS.observe(time.perf_counter() - committing)
@@ -244,7 +246,7 @@ class Worker:
     def _produce(
         self, transaction: Transaction, intake: Intake, outputs: Outputs, offsets: dict[TopicPartition, int]
     ) -> dict[int, dict[str, int]]:
-        """Step 4. Gives the input offsets of every partition that this commit touches."""
+        """Step 5. Gives the input offsets of every partition that this commit touches."""
         headers = version_headers()
         touched: dict[int, dict[str, int]] = {}
         for part, offset in offsets.items():

@@ -1,7 +1,7 @@
 """One worker process of the chaos run: `python -m tests.chaos.fold_worker KILL_FILE`.
 
 It dies, as by kill -9, where KILL_FILE says: the file holds the name of a point and is removed on the way out. The points are
-before and after steps 4, 6, 7 and 8 of the commit order.
+before and after steps 4, 5, 7 and 8 of the commit order.
 """
 
 import logging
@@ -17,7 +17,7 @@ from consumers.runtime.worker import Worker
 from schemas.settings import load_settings
 from tests.benchmarks.tag_fold import TagFold, decode_event
 
-STEPS = {"4": "changelog and outputs", "6": "offsets", "7": "commit", "8": "store"}
+STEPS = {"4": "offsets", "5": "changelog and outputs", "7": "commit", "8": "store"}
 POINTS = tuple(f"{side} {step}" for step in STEPS for side in ("before", "after"))
 
 
@@ -45,14 +45,14 @@ class Executioner:
 
 
 class MortalProducer:
-    """A producer whose steps 6 and 7 may be the last."""
+    """A producer whose steps 4 and 7 may be the last."""
 
     def __init__(self, producer: Any, executioner: Executioner) -> None:
         self._producer = producer
         self._executioner = executioner
 
     def send_offsets_to_transaction(self, *args: Any) -> None:
-        self._executioner.around("6", lambda: self._producer.send_offsets_to_transaction(*args))
+        self._executioner.around("4", lambda: self._producer.send_offsets_to_transaction(*args))
 
     def commit_transaction(self, *args: Any) -> None:
         self._executioner.around("7", lambda: self._producer.commit_transaction(*args))
@@ -75,7 +75,7 @@ class MortalWorker(Worker):
         return transaction
 
     def _produce(self, *args: Any) -> Any:
-        return self.executioner.around("4", lambda: super(MortalWorker, self)._produce(*args))
+        return self.executioner.around("5", lambda: super(MortalWorker, self)._produce(*args))
 
     def _store(self, *args: Any) -> None:
         self.executioner.around("8", lambda: super(MortalWorker, self)._store(*args))
