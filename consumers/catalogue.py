@@ -12,6 +12,7 @@ from schemas.messages import Item, ItemVector
 from schemas.tensors import EMBEDDING_DIM
 
 Floats = npt.NDArray[np.float32]
+Halves = npt.NDArray[np.float16]
 Rows = npt.NDArray[np.int64]
 Times = npt.NDArray[np.int64]
 
@@ -46,6 +47,7 @@ class Catalogue:
         self._rows: dict[str, int] = {}
         # The last row of the buffer is never used and stays zero, so that row -1 (unknown) reads as a zero vector.
         self._matrix: Floats = np.zeros((FIRST_CAPACITY, dim), np.float32)
+        self._half_matrix: Halves = np.zeros((FIRST_CAPACITY, dim), np.float16)
         self._facts = np.zeros(FIRST_CAPACITY, _FACTS)
         self._tags: list[tuple[str, ...]] = []
         self._tag_rows: dict[str, set[int]] = {}
@@ -108,6 +110,10 @@ class Catalogue:
         """Vectors of these rows, float32 [*rows.shape, dim]; zeros for row -1."""
         return np.take(self._matrix, rows, axis=0, mode="wrap")
 
+    def half_vectors(self, rows: Rows) -> Halves:
+        """As `vectors`, in float16: what a model is sent."""
+        return np.take(self._half_matrix, rows, axis=0, mode="wrap")
+
     def observe(self, item_ids: Sequence[str | None], weights: Sequence[float], time_ms: int | Sequence[int]) -> None:
         """Count interest in items towards their popularity; weights below zero and items without a row are ignored."""
         self.popularity.observe(self.rows(item_ids), np.asarray(weights, np.float64), np.asarray(time_ms, np.float64))
@@ -139,7 +145,7 @@ class Catalogue:
         row = self._rows.get(message.item_id)
         item = self._items.get(message.item_id)
         if row is not None:
-            self._matrix[row] = vector
+            self._set_vector(row, vector)
         elif item is not None:
             self._add_row(item, vector)
         else:
@@ -186,18 +192,24 @@ class Catalogue:
         self.item_ids.append(item.item_id)
         self._tags.append(())
         self._rows[item.item_id] = row
-        self._matrix[row] = vector
+        self._set_vector(row, vector)
         self._facts["tie_break"][row] = _tie_break(item.item_id)
         self._describe(row, item)
         self._arrivals[item.item_id] = None
+
+    def _set_vector(self, row: int, vector: Floats) -> None:
+        self._matrix[row] = vector
+        self._half_matrix[row] = vector
 
     def _grow(self) -> None:
         capacity = 2 * len(self._matrix)
         matrix = np.zeros((capacity, self.dim), np.float32)
         matrix[: len(self)] = self.matrix
+        half_matrix = np.zeros((capacity, self.dim), np.float16)
+        half_matrix[: len(self)] = matrix[: len(self)]
         facts = np.zeros(capacity, _FACTS)
         facts[: len(self)] = self._facts[: len(self)]
-        self._matrix, self._facts = matrix, facts
+        self._matrix, self._half_matrix, self._facts = matrix, half_matrix, facts
         self.popularity.grow(capacity)
 
     def _describe(self, row: int, item: Item) -> None:
@@ -225,7 +237,7 @@ class Catalogue:
         self._untag(row)
         if row != last:
             self._untag(last)
-            self._matrix[row] = self._matrix[last]
+            self._set_vector(row, self._matrix[last])
             self._facts[row] = self._facts[last]
             self.item_ids[row] = moved_id
             self._rows[moved_id] = row

@@ -83,7 +83,7 @@ def _history(states: Sequence[UserState], catalogue: Catalogue) -> dict[str, npt
     event_values = np.array([event.value for event in events], dtype=np.float64)  # None becomes NaN
     values[filled] = np.clip(event_values, -MAX_VALUE, MAX_VALUE)
     return {
-        "HISTORY_VECTORS": catalogue.vectors(rows),
+        "HISTORY_VECTORS": catalogue.half_vectors(rows),
         "HISTORY_TYPES": types,
         "HISTORY_AGES": ages_h,
         "HISTORY_VALUES": values,

@@ -39,7 +39,7 @@ TEXT_ENCODER = ModelContract(
 USER_ENCODER = ModelContract(
     "user_encoder",
     inputs=(
-        Tensor("HISTORY_VECTORS", "FP32", (-1, EMBEDDING_DIM)),  # item vectors, oldest first
+        Tensor("HISTORY_VECTORS", "FP16", (-1, EMBEDDING_DIM)),  # item vectors, oldest first; most of what is sent
         Tensor("HISTORY_TYPES", "INT32", (-1,)),  # 1 + index in EVENT_TYPES
         Tensor("HISTORY_AGES", "FP32", (-1,)),  # hours between the event and the user's newest one
         Tensor("HISTORY_VALUES", "FP32", (-1,)),  # rating, seconds or quantity; NaN where there is none

@@ -71,8 +71,8 @@ class Transaction:
     def add_offsets(self, offsets: Sequence[KafkaTopicPartition], group_metadata: Callable[[], object]) -> None:
         """Commit the input offsets with the records; to be called before any record is produced.
 
-        The broker is often still ending the transaction before, and answers CONCURRENT_TRANSACTIONS to the first request of this
-        one. Asked to add offsets, librdkafka tries again after `retry.backoff.ms`; asked to add a partition, after a fixed 20 ms.
+        The broker is often still ending the transaction before, and answers CONCURRENT_TRANSACTIONS to the first request of
+        this one. librdkafka asks again after `retry.backoff.ms` when it adds offsets, after a fixed 20 ms when a partition.
         The group's metadata is read at each attempt: a member's epoch changes when the group's coordinator restarts.
         """
         if offsets:

@@ -38,7 +38,7 @@ def client(stack: LocalStack) -> Iterator[InferenceClient]:
 def users(count: int, length: int) -> dict[str, np.ndarray[Any, Any]]:
     """Users of whom nothing is known, to be filled in."""
     return {
-        "HISTORY_VECTORS": np.zeros((count, length, EMBEDDING_DIM), np.float32),
+        "HISTORY_VECTORS": np.zeros((count, length, EMBEDDING_DIM), np.float16),
         "HISTORY_TYPES": np.zeros((count, length), np.int32),
         "HISTORY_AGES": np.zeros((count, length), np.float32),
         "HISTORY_VALUES": np.full((count, length), np.nan, np.float32),

@@ -46,6 +46,7 @@ def test_after_any_operations_it_equals_two_plain_dicts(operations: list[tuple[s
     for item_id, row in zip(IDS, rows, strict=True):
         expected = axes[item_id] if row >= 0 else np.zeros(DIM)
         assert np.array_equal(catalogue.vectors(np.array([row]))[0], expected)
+        assert np.array_equal(catalogue.half_vectors(np.array([row]))[0], expected)
         if row >= 0:
             assert catalogue.item_ids[row] == item_id
             assert catalogue.published_at_ms[row] == items[item_id].published_at_ms

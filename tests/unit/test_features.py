@@ -47,7 +47,7 @@ def profile(dim: int, value: float) -> ProfileRef:
 def test_tensors_have_the_names_types_and_shapes_of_the_contract() -> None:
     features = user_features([user(event("sports-0")), user()], shop(), TagVectors(Encoder()))
     assert features.keys() == {tensor.name for tensor in USER_ENCODER.inputs}
-    types = {"FP32": np.float32, "INT32": np.int32}
+    types = {"FP16": np.float16, "FP32": np.float32, "INT32": np.int32}
     for tensor in USER_ENCODER.inputs:
         found = features[tensor.name]
         assert found.dtype == types[tensor.datatype], tensor.name
@@ -65,7 +65,7 @@ def test_history_is_oldest_first_and_padded_at_the_end() -> None:
     assert np.array_equal(np.isnan(features["HISTORY_VALUES"]), [[True] * 3, [True, False, True]])
     assert features["HISTORY_VALUES"][1, 1] == 4.0
     catalogue = shop()
-    expected = catalogue.vectors(catalogue.rows(["sports-0", "music-0", "travel-0"]))
+    expected = catalogue.half_vectors(catalogue.rows(["sports-0", "music-0", "travel-0"]))
     assert np.array_equal(features["HISTORY_VECTORS"][1], expected)
     assert not features["HISTORY_VECTORS"][0, 1:].any()
 

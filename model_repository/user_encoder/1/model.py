@@ -39,6 +39,7 @@ class Fusion(torch.nn.Module):
         return weights * torch.exp2(-ages.clamp(min=0) / self.half_life_hours)
 
     def forward(self, vectors, types, ages, values, tag, profile) -> torch.Tensor:
+        vectors = vectors.float()
         known = vectors.any(dim=-1)  # an item without a vector must not dilute the others
         weights = self.event_weights(types, ages, values) * known
         total = weights.abs().sum(dim=1, keepdim=True).clamp(min=1e-12)
@@ -57,7 +58,8 @@ class TritonPythonModel:
         if wanted == "cpu":
             torch.set_num_threads(1)  # a memory-bound sum gains nothing from more
         self.fusion = Fusion({key: value["string_value"] for key, value in config["parameters"].items()}).to(self.device)
-        self.encode([torch.zeros(8, 50, 384), torch.zeros(8, 50).int(), *[torch.zeros(8, 50)] * 2, *[torch.zeros(8, 384)] * 2])
+        types, numbers, vectors = torch.zeros(8, 50).int(), torch.zeros(8, 50), torch.zeros(8, 384)
+        self.encode([torch.zeros(8, 50, 384).half(), types, numbers, numbers, vectors, vectors])
 
     def execute(self, requests: list) -> list:
         """One response a request; a request with wrong input gets an error, the others their vectors."""
