@@ -39,14 +39,16 @@ def demo(
     from deploy.demo.run import Plan, run_demo
     from deploy.demo.source import data_source, shop_source
     from deploy.demo.summary import report, show_outcome
+    from deploy.machine import MachineMeter
     from schemas.settings import load_settings
 
     console = Console()
     settings = load_settings()
     source = data_source(data, mapping, seed) if data else shop_source(seed, users, events)
     plan = Plan(rate_per_s=rate, paced_s=paced_s, malformed=malformed, profiles_wait_s=profiles_wait_s)
+    meter = MachineMeter()
     outcome = run_demo(source, plan, settings, Show(console))
-    figures = report(outcome)
+    figures = report(outcome, meter)
     show_outcome(console, outcome, figures)
     print(json.dumps(figures), flush=True)
     complete = figures["users_without_list"] == 0 and figures["profiles"] > 0

@@ -13,7 +13,7 @@ from rich.text import Text
 from deploy.demo.collector import written_by_llm
 from deploy.demo.run import Outcome
 from deploy.display import shown
-from deploy.machine import machine
+from deploy.machine import MachineMeter
 from schemas.messages import Recommendations, UserProfile
 
 LIST_SHOWN = 5
@@ -47,11 +47,12 @@ class Percentiles:
         return f"p50 {self.p50:,.1f} · p95 {self.p95:,.1f} · p99 {self.p99:,.1f} ms"
 
 
-def report(outcome: Outcome) -> dict[str, Any]:
+def report(outcome: Outcome, meter: MachineMeter) -> dict[str, Any]:
     """The figures, as the last line of the demo prints them.
 
     `fold_mismatches` counts users whose state differs from the plain fold, or whose state does not hold as many events as
-    were sent. `dead_letters_intact` says that the dead letters are exactly the malformed messages, byte for byte.
+    were sent. `dead_letters_intact` says that the dead letters are exactly the malformed messages, byte for byte. `meter` was
+    made before the demo.
     """
     seen = outcome.collector.seen
     return {
@@ -75,7 +76,7 @@ def report(outcome: Outcome) -> dict[str, Any]:
         "fold_mismatches": len(outcome.verdict.differing.keys() | outcome.wrong_counts.keys()),
         "workers_restarted": outcome.workers_restarted,
         "seed": outcome.source.seed,
-        "machine": machine(),
+        **meter.report(),
     }
 
 
@@ -147,6 +148,8 @@ def _table(outcome: Outcome, figures: dict[str, Any]) -> Table:
         "dead letters": f"{figures['dead_letters']:,} "
         f"({'exactly what was malformed' if figures['dead_letters_intact'] else 'NOT what was malformed'})",
         "plain fold": f"{outcome.verdict.users:,} users compared, {figures['fold_mismatches']:,} differ",
+        "machine": f"{'unknown' if figures['cpu_steal_percent'] is None else figures['cpu_steal_percent']} % of its CPU time "
+        f"was stolen by the host; {figures['python_loops_per_s']:,} loops of plain Python a second on one core",
     }
     for name, value in rows.items():
         table.add_row(name, value)

@@ -18,7 +18,7 @@ from confluent_kafka import TopicPartition as KafkaTopicPartition
 from rich.console import Console
 
 from deploy.local.stack import local_stack
-from deploy.machine import machine
+from deploy.machine import MachineMeter
 from deploy.topics import ensure_topics
 from producers.publisher import Publisher
 from schemas.errors import PortraitError
@@ -110,6 +110,7 @@ def main(
     """Measure both and print the ratio; the last line is JSON."""
     console = Console(stderr=True)
     quix_rates = []
+    meter = MachineMeter()
     with tempfile.TemporaryDirectory(prefix="portrait-bench-") as temporary:
         folder = Path(temporary)
         base = Settings(kafka=KafkaSettings(partitions=PARTITIONS), runtime=RuntimeSettings(folder=folder))
@@ -128,8 +129,7 @@ def main(
     report = {
         "report": "bench-core", "events_per_s": {"portrait": round(portrait), "quix": round(max(quix_rates))},
         "ratio_quix": round(portrait / max(quix_rates), 2), "events": number, "users": users, "seed": seed,
-        "machine": machine(),
-        "python": sys.version.split()[0],
+        "python": sys.version.split()[0], **meter.report(),
     }  # fmt: skip
     print(json.dumps(report))
 
