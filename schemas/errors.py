@@ -34,7 +34,11 @@ class BadMessage(PortraitError):
 
 
 class Retryable(PortraitError):
-    """The same call may succeed later; nothing was committed."""
+    """The same call may succeed later; nothing was committed. `retry_in_s` says when, where that is known."""
+
+    def __init__(self, detail: str, retry_in_s: float | None = None) -> None:
+        super().__init__(detail)
+        self.retry_in_s = retry_in_s
 
 
 class ProducerLost(PortraitError):

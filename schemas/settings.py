@@ -69,6 +69,13 @@ class TritonSettings(Group):
     encoder_timeout_s: float = Field(5.0, gt=0, description="deadline of one call of text_encoder or user_encoder")
     llm_timeout_s: float = Field(120.0, gt=0, description="deadline of one profile text")
     max_batch: int = Field(256, ge=1, description="users or texts in one call")
+    retry_budget_s: float = Field(
+        2.0, ge=0, description="time in which a failed call of an encoder is repeated at once; 0: never"
+    )
+    breaker_failures: int = Field(3, ge=1, description="failed calls in a row after which a model is not asked for a while")
+    breaker_window_s: float = Field(60.0, gt=0, description="longest time over which failures count as a row")
+    breaker_first_pause_s: float = Field(1.0, gt=0, description="how long it is not asked; doubles while it goes on failing")
+    breaker_longest_pause_s: float = Field(5.0, gt=0, description="longest time it is not asked")
 
 
 class ModelSettings(Group):

@@ -9,6 +9,8 @@ import pytest
 ROOT = Path(__file__).parents[2]
 ROOMS = ("schemas", "producers", "consumers", "deploy")
 ROLES = {"profiler", "narrator", "catalog"}
+INFERENCE = ("Generation", "InferenceClient", "Sampling", "Vectors")
+"""What the others may use of consumers/inference."""
 
 
 def modules() -> Iterator[Path]:
@@ -60,9 +62,16 @@ def test_the_runtime_imports_no_role_and_no_pure_part() -> None:
 
 def test_each_outside_library_has_one_owner() -> None:
     assert users_of("rocksdict") == {"consumers/runtime/store.py"}
-    assert users_of("tritonclient") == {"consumers/inference.py"}
+    assert {str(Path(path).parent) for path in users_of("tritonclient")} == {"consumers/inference"}
     kafka = {path for path in users_of("confluent_kafka") if path.startswith("consumers")}
     assert all(path.startswith("consumers/runtime/") for path in kafka)
+
+
+def test_roles_know_the_inference_client_but_not_what_it_is_made_of() -> None:
+    for path in modules():
+        if path.parent != ROOT / "consumers" / "inference":
+            inside = {name for name in imports(path) if name.startswith("consumers.inference.")}
+            assert inside <= {f"consumers.inference.{name}" for name in INFERENCE}, path
 
 
 def test_only_the_transaction_module_begins_and_commits() -> None:
@@ -73,7 +82,7 @@ def test_only_the_transaction_module_begins_and_commits() -> None:
 
 
 def test_pure_parts_know_no_clock_randomness_or_network() -> None:
-    roles_and_edges = {f"{role}.py" for role in ROLES} | {"inference.py"}
-    for path in (ROOT / "consumers").glob("*.py"):
-        if path.name not in roles_and_edges:
-            assert not imports(path) & {"time", "random", "socket", "uuid", "requests", "datetime.datetime"}, path
+    room = ROOT / "consumers"
+    pure = [path for path in room.glob("*.py") if path.stem not in ROLES]
+    for path in [*pure, room / "inference" / "breaker.py", room / "inference" / "refused_texts.py"]:
+        assert not imports(path) & {"time", "random", "socket", "uuid", "requests", "datetime.datetime"}, path
