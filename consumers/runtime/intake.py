@@ -70,28 +70,38 @@ class Poller:
         self._take(self._consumer.consume(self._max_batch, 0.05), intake)
 
     def _take(self, messages: Iterable[Message], intake: Intake) -> None:
+        """Every message passes here: nothing is done per message that can be done per run of one partition's messages."""
+        decode, add = self._decode, intake.records.append
+        source = TopicPartition("", -1)
         for message in messages:
             error = message.error()
-            if error is None:
-                self._add(raw_record(message), intake)
-            elif error.code() == KafkaError._PARTITION_EOF:
-                topic, partition, offset = end_of_partition(message)
-                self.ends[TopicPartition(topic, partition)] = offset
-            elif error.fatal() or not (error.retriable() or error.code() in _PASSING):
-                raise TaskMigrated(f"the input consumer failed ({error.name()}): {error.str()}")
+            if error is not None:
+                self._not_a_record(message, error)
+                continue
+            raw = raw_record(message)
+            if raw.partition != source.partition or raw.topic != source.topic:
+                source = TopicPartition(raw.topic, raw.partition)
+            intake.positions[source] = raw.offset + 1
+            try:
+                key, decoded = decode(raw)
+            except BadMessage as refusal:
+                intake.dead_letters.append(_dead_letter(source, raw, refusal))
             else:
-                time.sleep(0.05)
+                add(Record(*source, raw.offset, raw.timestamp_ms, key, decoded))
 
-    def _add(self, raw: RawRecord, intake: Intake) -> None:
-        source = TopicPartition(raw.topic, raw.partition)
-        intake.positions[source] = raw.offset + 1
-        try:
-            key, message = self._decode(raw)
-        except BadMessage as refusal:
-            why = dead_letter_headers(refusal, raw.topic, raw.partition, raw.offset, raw.timestamp_ms, raw.headers)
-            intake.dead_letters.append(DeadLetter(source, raw.key, raw.value, why, refusal.reason))
+    def _not_a_record(self, message: Message, error: KafkaError) -> None:
+        if error.code() == KafkaError._PARTITION_EOF:
+            topic, partition, offset = end_of_partition(message)
+            self.ends[TopicPartition(topic, partition)] = offset
+        elif error.fatal() or not (error.retriable() or error.code() in _PASSING):
+            raise TaskMigrated(f"the input consumer failed ({error.name()}): {error.str()}")
         else:
-            intake.records.append(Record(raw.topic, raw.partition, raw.offset, raw.timestamp_ms, key, message))
+            time.sleep(0.05)
+
+
+def _dead_letter(source: TopicPartition, raw: RawRecord, refusal: BadMessage) -> DeadLetter:
+    why = dead_letter_headers(refusal, raw.topic, raw.partition, raw.offset, raw.timestamp_ms, raw.headers)
+    return DeadLetter(source, raw.key, raw.value, why, refusal.reason)
 
 
 _PASSING = {

@@ -3,7 +3,8 @@
     with transaction:                            # begin
         transaction.add_offsets(offsets, group)  # first: see there
         transaction.produce(…)                   # any number
-        transaction.finish()                     # flush, check every delivery, commit
+        transaction.produce_progress(…)          # the last record of each changelog partition
+        transaction.finish()                     # flush, every delivery a success, commit
 
 Leaving the block before `finish` has returned aborts. Failures come out as the error tree's types: Retryable (aborted, the
 same batch may be tried again) or ProducerLost (fenced, fatal, timed out or outcome unknown: the committed offsets tell what
@@ -16,16 +17,19 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 from confluent_kafka import TopicPartition as KafkaTopicPartition
 
+from consumers.runtime.changelog import PROGRESS_KEY
 from consumers.runtime.clients import error_of
 from schemas.errors import ProducerLost, Retryable
 
 log = logging.getLogger("portrait.transaction")
 
+Headers = Sequence[tuple[str, bytes | None]]
+PARTITION_OF_KEY = -1
 CALL_TIMEOUT_S = 5.0
 HANG_S = 12.0
 RETRY_BUDGET_S = 15.0
@@ -33,12 +37,10 @@ RETRY_BUDGET_S = 15.0
 
 
 class Transaction:
-    """A worker's transactional producer. `delivered` holds the offset after the last changelog record, by partition."""
+    """A worker's transactional producer. `delivered` holds the offset after each changelog partition's progress record."""
 
-    def __init__(self, producer: Producer, changelog: str | None) -> None:
+    def __init__(self, producer: Producer) -> None:
         self._producer = producer
-        self._changelog = changelog
-        self._delivery_error: KafkaError | None = None
         self._finished = True
         self._broken: ProducerLost | None = None
         self.delivered: dict[int, int] = {}
@@ -47,7 +49,6 @@ class Transaction:
     def __enter__(self) -> Self:
         if self._broken is not None:
             raise self._broken
-        self._delivery_error = None
         self._finished = False
         self.delivered = {}
         self._call(self._producer.begin_transaction)
@@ -57,11 +58,22 @@ class Transaction:
         if not self._finished and not isinstance(error, ProducerLost):
             self._abort()
 
-    def produce(self, topic: str, **record: Any) -> None:
-        """Add a record; waits when the local buffer is full."""
+    def produce(
+        self,
+        topic: str,
+        key: bytes | None,
+        value: bytes | None,
+        partition: int = PARTITION_OF_KEY,
+        headers: Headers | None = None,
+        on_delivery: Callable[[KafkaError | None, Message], None] | None = None,
+    ) -> None:
+        """Add a record; waits when the local buffer is full.
+
+        librdkafka counts what is not delivered, and `finish` fails then; a callback for each would cost as much as the record.
+        """
         while True:
-            try:
-                self._producer.produce(topic, on_delivery=self._on_delivery, **record)
+            try:  # keywords would cost half as much again; the stub wants a list of wider tuples
+                self._producer.produce(topic, value, key, partition, on_delivery, None, 0, headers)  # type: ignore[arg-type]
                 return
             except BufferError:
                 self._producer.poll(0.1)
@@ -78,17 +90,25 @@ class Transaction:
         if offsets:
             self._call(lambda: self._bounded(list(offsets), group_metadata()))
 
+    def produce_progress(self, changelog: str, partition: int, value: bytes) -> None:
+        """Add the last record of a changelog partition; where it came to lie is in `delivered` once `finish` has returned."""
+        self.produce(changelog, PROGRESS_KEY, value, partition, on_delivery=self._on_progress)
+
     def finish(self) -> None:
-        """Flush, check every delivery report, commit."""
+        """Flush, and commit if every record was delivered: the commit itself is refused when one was not."""
         deadline = time.monotonic() + RETRY_BUDGET_S
-        while self._producer.flush(1.0) and self._delivery_error is None and time.monotonic() < deadline:
+        while self._flush() and time.monotonic() < deadline:
             pass
-        if self._delivery_error is not None:
-            raise self._meaning(self._delivery_error, "delivery")
         if len(self._producer):
             raise ProducerLost(f"{len(self._producer)} records were not delivered within {RETRY_BUDGET_S:.0f} s")
         self._call(lambda: self._producer.commit_transaction(CALL_TIMEOUT_S))
         self._finished = True
+
+    def _flush(self) -> int:
+        try:
+            return self._producer.flush(1.0)
+        except KafkaException as error:  # a fatal one, such as being fenced
+            raise self._meaning(error_of(error), "flush") from error
 
     def _bounded(self, offsets: list[KafkaTopicPartition], group_metadata: object) -> None:
         """Add the offsets within HANG_S, whatever happens: after a broker's restart librdkafka 2.16 may never return."""
@@ -108,13 +128,11 @@ class Transaction:
         if failures:
             raise failures[0]
 
-    def _on_delivery(self, error: KafkaError | None, message: Message) -> None:
-        if error is not None:
-            self._delivery_error = self._delivery_error or error
-        elif message.topic() == self._changelog:
+    def _on_progress(self, error: KafkaError | None, message: Message) -> None:
+        if error is None:
             partition, offset = message.partition(), message.offset()
             assert partition is not None and offset is not None
-            self.delivered[partition] = max(offset + 1, self.delivered.get(partition, 0))
+            self.delivered[partition] = offset + 1
 
     def _abort(self) -> None:
         self._finished = True

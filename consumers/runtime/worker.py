@@ -21,7 +21,7 @@ from pydantic import BaseModel
 from consumers.runtime import clients
 from consumers.runtime.assignment import Assignment
 from consumers.runtime.backoff import Backoff
-from consumers.runtime.changelog import PROGRESS_KEY, encode_progress
+from consumers.runtime.changelog import encode_progress
 from consumers.runtime.health import Health
 from consumers.runtime.intake import Decoder, Intake, Poller
 from consumers.runtime.processor import Batch, Outputs, Processor, TopicPartition
@@ -193,10 +193,9 @@ class Worker:
     def _new_transaction(self) -> Transaction:
         """A producer of our own, which fences the one before it. Never asked for before something is assigned to us: a second
         worker with our replica name is refused by the group, and must not fence us."""
-        settings, name, changelog = self._settings, self._processor.name, self._processor.changelog
-        timeout_ms = settings.runtime.transaction_timeout_ms
-        producer = clients.transactional_producer(settings.kafka, name, settings.runtime.replica, timeout_ms)
-        return Transaction(producer, None if changelog is None else changelog.name)
+        runtime = self._settings.runtime
+        name, timeout_ms = self._processor.name, runtime.transaction_timeout_ms
+        return Transaction(clients.transactional_producer(self._settings.kafka, name, runtime.replica, timeout_ms))
 
     def _micro_batch(self) -> None:
         """One turn, in the order that makes it exactly once. A failure in 2 to 7 leaves the batch in `_intake`; a death
@@ -257,15 +256,14 @@ class Worker:
         changelog = self._processor.changelog
         if changelog is not None:
             for (partition, key), state in outputs.states.items():
-                transaction.produce(changelog.name, partition=partition, key=key.encode(), value=state)
+                transaction.produce(changelog.name, key.encode(), state, partition)
             for partition, input_offsets in touched.items():
-                progress = encode_progress(input_offsets)
-                transaction.produce(changelog.name, partition=partition, key=PROGRESS_KEY, value=progress)
+                transaction.produce_progress(changelog.name, partition, encode_progress(input_offsets))
         for topic, key, message in outputs.records:
             value = encode(message) if isinstance(message, BaseModel) else message
-            transaction.produce(topic.name, key=key.encode(), value=value, headers=headers)
+            transaction.produce(topic.name, key.encode(), value, headers=headers)
         for letter in intake.dead_letters:
-            transaction.produce(DEAD_LETTERS.name, key=letter.key, value=letter.value, headers=letter.headers)
+            transaction.produce(DEAD_LETTERS.name, letter.key, letter.value, headers=letter.headers)
         return touched
 
     def _store(self, outputs: Outputs, touched: dict[int, dict[str, int]], delivered: Mapping[int, int]) -> None:
