@@ -1,14 +1,21 @@
 """The fold: a user's state from their messages. Pure: no clock, no I/O, no randomness, no look at the catalogue.
 
-A micro-batch folds many messages into one state, so `Fold` changes the state it is given; the caller owns the copy. State
-depends on the input alone, and within the bounds below not on the order of arrival:
+A micro-batch folds many messages into one state, so `fold` changes the state it is given; the caller owns the copy. State
+depends on the user's messages in their order alone, and within the bounds below what events say does not depend on that order:
 
-- A repeated event_id is a no-op while the first is among the user's `history_length` newest events.
+- A repeated event_id is a no-op while fewer than `history_length` other events of the user were folded after the first, and as
+  long as the first is among the `history_length` newest.
+- An event older than the user's newest by more than `max_late_s` is left out.
 - History is the newest events by (event time, id); counts are integer sums.
 - `items` keeps the `max_items` items used last; an item forgotten and used again starts from zero.
+
+docs/event-time.md has the whole of it.
 """
 
 from bisect import bisect_left, insort
+from collections.abc import Sequence
+from itertools import chain
+from zlib import crc32
 
 import numpy as np
 from pydantic import BaseModel
@@ -34,6 +41,11 @@ MAX_EVENT_TEXT = 280
 MAX_SURFACES = 64
 MAX_CONTROLS = 1000
 """Mutes of a kind, or edits, that a user can have at once; more are ignored, so that a state always fits into a message."""
+MAX_CONTROL_BYTES = 256 * 1024
+"""The same for all of them together, in UTF-8."""
+MAX_TOPICS = 256
+MAX_TOPIC_CHARACTERS = 128
+"""Topics of a profile that the state keeps, for the same reason, and characters of each."""
 
 
 def fold(state: UserState, topic: str, message: BaseModel | None, rules: FoldSettings) -> bool:
@@ -45,6 +57,8 @@ def fold(state: UserState, topic: str, message: BaseModel | None, rules: FoldSet
         _erase(state)
         return True
     changed = _apply(state, topic, message, rules)
+    if changed and is_empty(state) and message is not None:
+        state.life = crc32(message.model_dump_json().encode())
     state.version += changed
     return changed
 
@@ -83,7 +97,25 @@ def _erase(state: UserState) -> None:
         setattr(state, name, getattr(empty, name))
 
 
+def is_late(state: UserState, event: BehaviorEvent, rules: FoldSettings) -> bool:
+    """Whether the event is too much older than the user's newest to be folded, and is not one folded before."""
+    return _is_too_old(state.events, event, rules) and not _is_known(state, event.event_id)
+
+
+def _is_too_old(history: Sequence[HistoryEvent], event: BehaviorEvent, rules: FoldSettings) -> bool:
+    return bool(history) and event.event_time_ms < history[-1].event_time_ms - rules.max_late_s * 1000
+
+
+def _is_known(state: UserState, event_id: str) -> bool:
+    for seen in state.events:  # a plain loop: any() with a generator takes three times as long here
+        if seen.event_id == event_id:
+            return True
+    return event_id in state.late_ids
+
+
 def _fold_event(state: UserState, event: BehaviorEvent, rules: FoldSettings) -> bool:
+    if _is_known(state, event.event_id) or _is_too_old(state.events, event, rules):
+        return False
     entry = HistoryEvent(
         event.event_time_ms,
         event.event_id,
@@ -92,8 +124,7 @@ def _fold_event(state: UserState, event: BehaviorEvent, rules: FoldSettings) -> 
         event.value,
         event.text[:MAX_EVENT_TEXT] if event.text else None,
     )
-    if not _insert(state.events, entry, rules.history_length):
-        return False
+    came_late = _insert(state.events, entry, rules.history_length)
     _count(state.type_counts, event.type)
     _count(state.surface_counts, event.surface)
     if len(state.surface_counts) > MAX_SURFACES:
@@ -101,21 +132,35 @@ def _fold_event(state: UserState, event: BehaviorEvent, rules: FoldSettings) -> 
     _count(state.domain_counts, event.domain)
     if event.item_id is not None:
         _count_item(state.items, event, rules)
+    if came_late or state.late_ids:
+        _remember_late(state, event.event_id, came_late, rules.history_length)
     return True
 
 
 def _insert(history: list[HistoryEvent], entry: HistoryEvent, limit: int) -> bool:
-    """Put the event in its place by time; False when it is there already."""
-    for seen in history:  # a plain loop: any() with a generator takes three times as long here
-        if seen.event_id == entry.event_id:
-            return False
-    if not history or history[-1] < entry:
-        history.append(entry)
-    else:
+    """Put the event in its place by time; says whether that is before others."""
+    came_late = bool(history) and entry < history[-1]
+    if came_late:
         insort(history, entry)
+    else:
+        history.append(entry)
     if len(history) > limit:
         del history[0]
-    return True
+    return came_late
+
+
+def _remember_late(state: UserState, event_id: str, came_late: bool, window: int) -> None:
+    """Keep the ids of late events for `window` events.
+
+    An event that came in order needs no such note: those that push it out of the history all come after it.
+    """
+    count = state.event_count
+    if came_late:
+        state.late_ids[event_id] = count
+    for known, at in list(state.late_ids.items()):
+        if at > count - window:
+            break
+        del state.late_ids[known]
 
 
 def _count(counts: dict[str, int], name: str | None) -> None:
@@ -160,7 +205,7 @@ def _fold_mute(state: UserState, message: MuteControl) -> bool:
     there = place < len(muted) and muted[place] == message.value
     if there == message.muted:
         return False
-    if message.muted and len(muted) >= MAX_CONTROLS:
+    if message.muted and (len(muted) >= MAX_CONTROLS or not _has_room(state, message.value)):
         return False
     if message.muted:
         muted.insert(place, message.value)
@@ -172,7 +217,8 @@ def _fold_mute(state: UserState, message: MuteControl) -> bool:
 def _fold_edit(state: UserState, message: EditControl) -> bool:
     if state.edits.get(message.topic, "unset") == message.stance:
         return False
-    if message.topic not in state.edits and len(state.edits) >= MAX_CONTROLS:
+    is_new = message.topic not in state.edits
+    if is_new and (len(state.edits) >= MAX_CONTROLS or not _has_room(state, message.topic)):
         return False
     if message.stance == "unset":
         del state.edits[message.topic]
@@ -181,16 +227,21 @@ def _fold_edit(state: UserState, message: EditControl) -> bool:
     return True
 
 
+def _has_room(state: UserState, text: str) -> bool:
+    kept = chain(state.muted_tags, state.muted_items, state.edits, (text,))
+    return sum(len(one.encode()) for one in kept) <= MAX_CONTROL_BYTES
+
+
 def _fold_profile(state: UserState, message: UserProfile, rules: FoldSettings) -> bool:
     """Remember a profile, unless it is older than the one known, from before an erasure, or not consented to."""
-    if not consents(state, "profile", rules) or message.state_version > state.version:
+    if not consents(state, "profile", rules) or message.state_life != state.life or message.state_version > state.version:
         return False
     if state.profile is not None and message.state_version <= state.profile.state_version:
         return False
     state.profile = ProfileRef(
         state_version=message.state_version,
         language=message.language,
-        topics=statement_topics(message.statements),
+        topics=[topic[:MAX_TOPIC_CHARACTERS] for topic in statement_topics(message.statements)[:MAX_TOPICS]],
         text_vector=np.asarray(message.text_vector, dtype="<f2").tobytes(),
         events_seen=message.event_count,
         generated_at_ms=message.generated_at_ms,

@@ -238,6 +238,7 @@ def profile_of(job: ProfileJob, model_version: str, now_ms: int) -> UserProfile:
         request_id=request.request_id,
         language=request.language,
         state_version=request.state_version,
+        state_life=request.state_life,
         event_count=request.event_count,
         statements=request.statements,
         summary=summary,

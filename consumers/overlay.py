@@ -2,9 +2,10 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from operator import itemgetter
 
 from consumers.consent import consents
-from consumers.fold import fold, is_empty
+from consumers.fold import fold, is_empty, is_late
 from consumers.runtime.processor import Batch, Record, StateKey
 from schemas.messages import (
     BehaviorEvent,
@@ -16,7 +17,7 @@ from schemas.messages import (
 )
 from schemas.settings import FoldSettings
 from schemas.state import UserState, decode_state, encode_state
-from schemas.topics import USER_ATTRIBUTES
+from schemas.topics import USER_ATTRIBUTES, USER_CONTROLS
 
 
 @dataclass
@@ -37,6 +38,7 @@ class Touched:
     withdrew_recommendations: bool = False
     events: list[BehaviorEvent] = field(default_factory=list)
     duplicates: int = 0
+    late: int = 0
 
     @property
     def erased(self) -> bool:
@@ -69,26 +71,28 @@ class Touched:
 def in_fold_order(records: Sequence[Record]) -> list[Record]:
     """Records by Kafka timestamp, since topics have no order among them; those of one partition stay in its order.
 
-    An erasure takes its moment with it.
+    An erasure takes its moment with it, but not what its own partition says after it.
     """
-    latest_ms: dict[tuple[str, int], int] = {}
+    reached: dict[tuple[str, int], tuple[int, bool]] = {}
     keyed = []
     for record in records:
         place = record.topic, record.partition
-        latest_ms[place] = max(record.timestamp_ms, latest_ms.get(place, 0))
-        keyed.append((latest_ms[place], isinstance(record.message, EraseControl), record))
-    return [record for _, _, record in sorted(keyed, key=lambda entry: entry[:2])]
+        moment = record.timestamp_ms, isinstance(record.message, EraseControl)
+        reached[place] = max(moment, reached.get(place, moment))
+        keyed.append((reached[place], record))
+    return [record for _, record in sorted(keyed, key=itemgetter(0))]
 
 
 def fold_batch(batch: Batch, rules: FoldSettings, erased_at_ms: Mapping[StateKey, int]) -> list[Touched]:
     """Fold all records of a batch; one Touched per user.
 
-    `erased_at_ms` has the Kafka timestamps of recent erasures: what was sent until then and is read only now is left out.
+    `erased_at_ms` has the Kafka timestamps of recent erasures: what was sent to other topics until then and is read only now
+    is left out.
     """
     records = [
         record
         for record in in_fold_order(batch.records)
-        if record.timestamp_ms > erased_at_ms.get((record.partition, record.key), -1)
+        if record.topic == USER_CONTROLS.name or record.timestamp_ms > erased_at_ms.get((record.partition, record.key), -1)
     ]
     touched = {user.key: user for user in _load(records, batch.load)}
     for record in records:
@@ -120,6 +124,8 @@ def _fold_record(user: Touched, record: Record, rules: FoldSettings) -> None:
     if isinstance(message, BehaviorEvent):
         if changed:
             user.events.append(message)
+        elif is_late(user.state, message, rules):
+            user.late += 1
         else:
             user.duplicates += 1
     elif isinstance(message, EraseControl):
@@ -131,7 +137,7 @@ def _fold_record(user: Touched, record: Record, rules: FoldSettings) -> None:
         user.declared |= changed
     elif isinstance(message, UserProfile):
         user.profile_arrived = True
-        # a text that was under way when consent was withdrawn must not stay on the topic
-        user.withdrew_profile |= not profile_before
+        # a text that was under way when consent was withdrawn, or the user erased, must not stay on the topic
+        user.withdrew_profile |= not profile_before or message.state_life != user.state.life
     user.withdrew_profile |= profile_before and not consents(user.state, "profile", rules)
     user.withdrew_recommendations |= lists_before and not consents(user.state, "recommendations", rules)

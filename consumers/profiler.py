@@ -205,6 +205,7 @@ class Profiler:
             reason=reason,
             priority=PRIORITY[reason],
             state_version=state.version,
+            state_life=state.life,
             event_count=state.event_count,
             statements=stated,
             requested_at_ms=int(time.time() * 1000),
@@ -273,6 +274,7 @@ class _Pending:
         for user in self.users:
             metrics.FOLDED.labels(kind="event").inc(len(user.events))
             metrics.DUPLICATES.inc(user.duplicates)
+            metrics.LATE_EVENTS.inc(user.late)
             metrics.ERASURES.inc(user.erased)
         for reason in self.asked.values():
             metrics.PROFILE_REQUESTS.labels(reason=reason).inc()

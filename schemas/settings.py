@@ -91,9 +91,18 @@ class ModelSettings(Group):
 class FoldSettings(Group):
     """How events become state. Changing these changes states: wipe and refold, or accept the mixture."""
 
-    history_length: int = Field(50, ge=1, le=1000, description="newest events kept whole")
+    history_length: int = Field(
+        50, ge=1, le=1000, description="newest events kept whole; also the window in which a repeated event_id is known"
+    )
     max_items: int = Field(256, ge=1, le=10_000, description="items counted per user; the longest unused are forgotten")
-    max_future_s: float = Field(86_400.0, ge=0, description="an event this far ahead of its Kafka timestamp is refused")
+    max_late_s: float = Field(
+        30 * 86_400.0, ge=0, description="an event this much older than the user's newest is left out and counted as late"
+    )
+    max_future_s: float = Field(
+        86_400.0,
+        ge=0,
+        description="a time further than this ahead of its Kafka timestamp is refused; less ahead, it becomes that timestamp",
+    )
     min_event_time_ms: int = Field(631_152_000_000, description="older events are refused (default 1990-01-01)")
     default_consent: frozenset[Purpose] = Field(
         frozenset({"recommendations"}), description="purposes assumed when a user has said nothing; profiles are opt-in"
@@ -142,6 +151,9 @@ class RuntimeSettings(Group):
     max_wait_ms: int = Field(0, ge=0, description="how long a micro-batch waits to fill; what came meanwhile is taken anyway")
     transaction_timeout_ms: int = Field(10_000, ge=1000)
     restore_timeout_s: float = Field(300.0, gt=0)
+    accept_lost_input: bool = Field(
+        False, description="go on when retention deleted input that was not read; the loss is counted and logged"
+    )
 
 
 class Settings(BaseSettings):

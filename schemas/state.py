@@ -75,6 +75,11 @@ class UserState(msgspec.Struct, array_like=True):
     muted_items: list[str] = []
     edits: dict[str, str] = {}
     profile: ProfileRef | None = None
+    late_ids: dict[str, int] = {}
+    """Ids of events that came out of order, with `event_count` when they came: they may leave `events` before they may be
+    forgotten. In order of arrival; empty for most users."""
+    life: int = 0
+    """Tells this state from one that an erasure ended: a checksum of the message it began with."""
 
     @property
     def event_count(self) -> int:

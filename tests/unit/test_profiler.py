@@ -128,7 +128,8 @@ def requests(outputs: Outputs) -> list[ProfileRequest]:
 
 
 def answered(request: ProfileRequest) -> UserProfile:
-    same = {name: getattr(request, name) for name in ("user_id", "request_id", "language", "state_version", "event_count")}
+    names = ("user_id", "request_id", "language", "state_version", "state_life", "event_count")
+    same = {name: getattr(request, name) for name in names}
     return UserProfile(
         **same, statements=request.statements, summary=[], text_vector=[], model_name="plain", model_version="1",
         generated_at_ms=START_MS, requested_at_ms=START_MS, cause=request.cause,

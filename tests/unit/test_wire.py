@@ -4,8 +4,9 @@ import json
 
 import pytest
 
+from schemas import metrics
 from schemas.errors import BadMessage
-from schemas.messages import BehaviorEvent
+from schemas.messages import BehaviorEvent, UserAttributes
 from schemas.settings import FoldSettings
 from schemas.topics import BEHAVIOR_EVENTS, PROFILE_REQUESTS, USER_ATTRIBUTES, USER_CONTROLS
 from schemas.wire import decode
@@ -71,3 +72,23 @@ def test_null_is_a_tombstone_only_where_it_has_a_meaning() -> None:
     assert decoded(None, PROFILE_REQUESTS.name) == ("u", None)
     with pytest.raises(BadMessage, match="missing_value"):
         decoded(None, USER_CONTROLS.name)
+
+
+def test_a_clock_that_is_ahead_is_set_back_to_the_records_time() -> None:
+    bound_ms = int(LIMITS.max_future_s * 1000)
+    counted = metrics.FUTURE_TIMES.labels(topic=BEHAVIOR_EVENTS.name)._value.get
+    before = counted()
+    _, ahead = decoded(changed(event_time_ms=NOW + bound_ms))
+    _, on_time = decoded(changed(event_time_ms=NOW))
+    assert isinstance(ahead, BehaviorEvent) and isinstance(on_time, BehaviorEvent)
+    assert ahead == on_time
+    assert counted() - before == 1
+    with pytest.raises(BadMessage, match="absurd_time"):
+        decoded(changed(event_time_ms=NOW + bound_ms + 1))
+
+
+def test_a_fast_clock_does_not_keep_a_user_from_correcting_what_they_declared() -> None:
+    ahead = json.dumps({"user_id": "u", "updated_at_ms": NOW + 3_600_000, "age": 20}).encode()
+    _, message = decoded(ahead, USER_ATTRIBUTES.name)
+    assert isinstance(message, UserAttributes)
+    assert message.updated_at_ms == NOW
