@@ -55,3 +55,4 @@ class TaskCorrupted(PortraitError):
     def __init__(self, partition: int, detail: str) -> None:
         super().__init__(f"store of partition {partition}: {detail}; it will be wiped and restored from the changelog")
         self.partition = partition
+        self.detail = detail

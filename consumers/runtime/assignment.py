@@ -7,43 +7,44 @@ leave the consumer unable to close.
 """
 
 import logging
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaException
+from confluent_kafka import OFFSET_BEGINNING, Consumer
 from confluent_kafka import TopicPartition as KafkaTopicPartition
 
-from consumers.runtime.clients import error_of
+from consumers.runtime.placement import Placement
 from consumers.runtime.processor import TopicPartition
-from consumers.runtime.restore import Restorer
+from consumers.runtime.restore import Restorer, now_ms
 from consumers.runtime.store import Position, Store
-from schemas.errors import ConfigError, Retryable, TaskCorrupted
+from schemas.errors import ConfigError, TaskCorrupted
 from schemas.metrics import PARTITIONS
 from schemas.topics import Topic
 
 log = logging.getLogger("portrait.assignment")
 
-COMMITTED_TIMEOUT_S = 5.0
-"""Waits for the committed offsets; far below max.poll.interval.ms, as nothing is polled meanwhile."""
+RESTORE_TURN_S = 0.5
+"""How long restores may keep the loop from polling while no partition is ready to be read."""
 
 
 @dataclass
 class Task:
     """One partition number of all inputs. `input_offsets` are the committed ones, by topic.
 
-    A store is first restoring, then read to the changelog's end, then proved: only then it is restored. `rewind` says that the
-    inputs stand beyond the committed offsets.
+    A store is first restoring, then read to the changelog's end, then proved: only then it is restored. `unplaced` are the
+    topics of which the consumer does not stand at the committed offset.
     """
 
     partition: int
-    store: Store | None
-    restored: bool
-    restoring: bool
+    store: Store | None = None
+    restored: bool = False
+    restoring: bool = False
     read: bool = False
-    rewind: bool = False
     wiped: bool = False
     topics: set[str] = field(default_factory=set)
+    unplaced: set[str] = field(default_factory=set)
     input_offsets: dict[str, int] = field(default_factory=dict)
 
 
@@ -57,6 +58,7 @@ class Assignment:
         folder: Path,
         restorer: Restorer | None,
         on_revoked: Callable[[frozenset[TopicPartition], frozenset[int]], None],
+        accept_lost_input: bool = False,
     ) -> None:
         self.tasks: dict[int, Task] = {}
         self.joined = False
@@ -66,6 +68,8 @@ class Assignment:
         self._restorer = restorer
         self._on_revoked = on_revoked
         self._held = False
+        self._turn_ms = now_ms()
+        self._placement = Placement(consumer, self._inputs, accept_lost_input)
         consumer.subscribe(self._inputs, on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_revoke)
 
     @property
@@ -74,36 +78,40 @@ class Assignment:
         return self.joined and all(self._runs(task) for task in self.tasks.values())
 
     def _runs(self, task: Task) -> bool:
-        return task.restored and len(task.topics) == len(self._inputs)
+        return task.restored and self._whole(task)
+
+    def _whole(self, task: Task) -> bool:
+        """Whether every input of this partition number is ours; until then another worker may still commit on it."""
+        return len(task.topics) == len(self._inputs)
 
     def _on_assign(self, consumer: Consumer, partitions: list[KafkaTopicPartition]) -> None:
         self.joined = True
-        consumer.incremental_assign(partitions)
+        # They are paused here and placed later; without an offset, one that has none committed would be an error at once.
+        consumer.incremental_assign([KafkaTopicPartition(part.topic, part.partition, OFFSET_BEGINNING) for part in partitions])
         for assigned in partitions:
-            task = self.tasks.get(assigned.partition) or self._new_task(assigned.partition)
+            task = self.tasks.setdefault(assigned.partition, Task(assigned.partition))
             task.topics.add(assigned.topic)
+            task.unplaced.add(assigned.topic)
+            task.restored = False
         self._pause_what_waits()
         PARTITIONS.set(len(self.tasks))
         log.info("assigned %s", sorted((part.topic, part.partition) for part in partitions))
 
-    def _new_task(self, partition: int) -> Task:
-        task = Task(partition, None, restored=self._restorer is None, restoring=self._restorer is None)
-        self.tasks[partition] = task
-        return task
-
     def _start_restore(self, task: Task) -> None:
-        assert self._restorer is not None
+        if self._restorer is None:
+            task.restoring = task.read = True
+            return
         task.store = task.store or Store(self._folder, task.partition)
         try:
             self._restorer.start(task.store)
         except TaskCorrupted as error:
-            log.warning("%s", error)
-            self._wipe(task)
+            self._wipe(task, error)
             self._restorer.start(task.store)
         task.restoring, task.read = True, False
 
-    def _wipe(self, task: Task) -> None:
+    def _wipe(self, task: Task, why: TaskCorrupted) -> None:
         assert task.store is not None
+        log.warning("%s", why)
         task.wiped = True
         task.store.wipe()
 
@@ -112,6 +120,7 @@ class Assignment:
             task = self.tasks.get(revoked.partition)
             if task is not None:
                 task.topics.discard(revoked.topic)
+                task.unplaced.discard(revoked.topic)
         gone = frozenset(number for number, task in self.tasks.items() if not task.topics)
         self._on_revoked(frozenset(TopicPartition(part.topic, part.partition) for part in partitions), gone)
         for number in gone:
@@ -128,70 +137,65 @@ class Assignment:
             task.store.close()
 
     def restore_step(self) -> None:
-        """Start what is new, restore one slice; tasks that are done begin to read their inputs.
+        """Start what is new, restore for a while; tasks that are done begin to read their inputs.
 
         Raises:
             Retryable: the broker does not answer, or a changelog's end cannot be reached.
+            ConfigError: changelog, committed offsets and inputs do not fit together.
         """
+        self._turn_ms = now_ms()
+        if all(self._runs(task) for task in self.tasks.values()):
+            return
         for task in self.tasks.values():
-            if not task.restoring:
+            if not task.restoring and self._whole(task):
                 self._start_restore(task)
-        for number in self._restorer.step() if self._restorer is not None and self._restorer.restoring else []:
-            self.tasks[number].read = True
-        unproved = [task for task in self.tasks.values() if task.read and not task.restored]
+        self._restore()
+        unproved = [task for task in self.tasks.values() if task.read and not task.restored and self._whole(task)]
         if unproved:
             self._prove(unproved)
             self._pause_what_waits()
 
+    def _restore(self) -> None:
+        """One slice while others are served, more of them while nobody is."""
+        until = 0.0 if any(self._runs(task) for task in self.tasks.values()) else time.monotonic() + RESTORE_TURN_S
+        while self._restorer is not None and self._restorer.restoring:
+            try:
+                done = self._restorer.step()
+            except TaskCorrupted as error:
+                self._distrust(self.tasks[error.partition], error)
+                return
+            for number in done:
+                self.tasks[number].read = True
+            if done or time.monotonic() > until:
+                return
+
     def _prove(self, tasks: Sequence[Task]) -> None:
         """The stores' input offsets must be the group's committed ones, else something was missed."""
-        committed = self._committed(tasks)
+        committed = self._placement.committed(task.partition for task in tasks)
         for task in tasks:
             own = committed[task.partition]
             restored = own if task.store is None else dict(task.store.position().input_offsets)
             if restored != own:
-                self._distrust(task, f"restored input offsets {restored}", own)
+                detail = f"its input offsets {restored} are not the group's committed {own}"
+                self._distrust(task, TaskCorrupted(task.partition, detail))
                 continue
-            if task.rewind:
-                self._rewind(task, own)
+            for topic in sorted(task.unplaced):
+                self._placement.place(topic, task.partition, own)
+                task.unplaced.discard(topic)
             task.input_offsets = own
             task.restored, task.wiped = True, False
 
-    def _rewind(self, task: Task, committed: Mapping[str, int]) -> None:
-        """Read the task's inputs again from what is committed."""
-        for topic in task.topics:
-            try:
-                self._consumer.seek(KafkaTopicPartition(topic, task.partition, committed.get(topic, OFFSET_BEGINNING)))
-            except KafkaException as error:
-                raise Retryable(f"{topic}-{task.partition} cannot be rewound yet: {error_of(error).str()}") from error
-        task.rewind = False
-
-    def _committed(self, tasks: Sequence[Task]) -> dict[int, dict[str, int]]:
-        """The group's committed input offsets, by partition and topic."""
-        asked = [KafkaTopicPartition(topic, task.partition) for task in tasks for topic in self._inputs]
-        try:
-            answer = self._consumer.committed(asked, timeout=COMMITTED_TIMEOUT_S)
-        except KafkaException as error:
-            raise Retryable(
-                f"the group's committed offsets are not to be had ({error_of(error).str()}); should this last although the "
-                "broker answers, an unfinished transaction is open on __consumer_offsets: see docs/streaming-core.md"
-            ) from error
-        offsets: dict[int, dict[str, int]] = {task.partition: {} for task in tasks}
-        for part in answer:
-            if part.offset >= 0:
-                offsets[part.partition][part.topic] = part.offset
-        return offsets
-
-    def _distrust(self, task: Task, restored: str, committed: Mapping[str, int]) -> None:
-        """The proof failed: restore once more from nothing, and give up should that not help."""
-        detail = f"{restored} are not the group's committed {dict(committed)}"
+    def _distrust(self, task: Task, why: TaskCorrupted) -> None:
+        """Restore once more from nothing, and give up should that not help."""
+        assert self._restorer is not None
         if task.wiped:
             raise ConfigError(
-                f"partition {task.partition}: {detail}, even after a full restore; the changelog or the group's offsets "
-                "were changed from outside. Restore the offsets, or delete the group and the changelog to fold again"
+                f"partition {task.partition}: {why.detail}, even after a full restore. Changelog {self._restorer.topic} or "
+                "the group's offsets were deleted or changed from outside, or the offsets expired. Set the group's offsets "
+                "back to those of the changelog, or delete both to fold again"
             )
-        log.warning("%s", TaskCorrupted(task.partition, detail))
-        self._wipe(task)
+        self._restorer.drop(task.partition)
+        self._wipe(task, why)
         self._start_restore(task)
 
     def start_over(self) -> None:
@@ -199,8 +203,8 @@ class Assignment:
         for task in self.tasks.values():
             if self._restorer is not None:
                 self._restorer.drop(task.partition)
-            task.restored, task.rewind = False, True
-            task.restoring = task.read = self._restorer is None
+            task.restored = task.restoring = task.read = False
+            task.unplaced = set(task.topics)
         self._pause_what_waits()
 
     def hold(self, held: bool) -> None:
@@ -224,8 +228,8 @@ class Assignment:
         """Step 8 for one partition: the committed states and offsets go into its store in one write."""
         task = self.tasks[partition]
         task.input_offsets = dict(position.input_offsets)
-        if task.store is not None:
-            task.store.write(states, position)
+        if task.store is not None:  # the commit proves that the task was ours since before the turn began
+            task.store.write(states, replace(position, complete_at_ms=self._turn_ms))
 
     def close(self) -> None:
         """Close all stores."""

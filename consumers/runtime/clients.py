@@ -35,7 +35,7 @@ def input_consumer(kafka: KafkaSettings, group: str, replica: str) -> Consumer:
         "group.remote.assignor": "range",  # equal partition numbers of all inputs land on one worker
         "isolation.level": "read_committed",
         "enable.auto.commit": False,  # offsets are committed with the outputs
-        "auto.offset.reset": "earliest",
+        "auto.offset.reset": "error",  # where to begin is decided in placement.py, so that nothing is skipped in silence
         "enable.partition.eof": True,  # tells where a log ends although transaction markers are invisible
         "fetch.wait.max.ms": 100,  # a new record wakes a waiting fetch; short waits only keep the broker busy
         "fetch.queue.backoff.ms": 5,

@@ -3,20 +3,24 @@
 A restore is done when the reader has passed the high watermark that was asked for up front, read-uncommitted. Stopping at the
 last stable offset would miss what lies behind a dead writer's open transaction; such a transaction makes us wait until the
 broker ends it. The end-of-partition event carries the position behind invisible markers, so a tail of markers cannot hang us.
+
+A tombstone leaves the log `delete.retention.ms` after it was written, so a store that has not seen the log's end for longer
+may hold what was erased: it is wiped. Read from its beginning, the log is whole in itself.
 """
 
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import cast
 
-from confluent_kafka import Consumer, IsolationLevel, KafkaError, KafkaException, TopicPartition
-from confluent_kafka.admin import AdminClient
+from confluent_kafka import Consumer, IsolationLevel, KafkaError, KafkaException, Message, TopicPartition
+from confluent_kafka.admin import AdminClient, ConfigResource, ResourceType  # type: ignore[attr-defined]
 from confluent_kafka.admin._listoffsets import OffsetSpec
 
 from consumers.runtime.changelog import PROGRESS_KEY, decode_progress
-from consumers.runtime.clients import RawRecord, end_of_partition, raw_record
 from consumers.runtime.store import Position, Store
-from schemas.errors import Retryable, TaskCorrupted
+from schemas.errors import ConfigError, Retryable, TaskCorrupted
 from schemas.metrics import RESTORE_REMAINING, RESTORED
 
 log = logging.getLogger("portrait.restore")
@@ -25,45 +29,66 @@ SLICE = 20_000
 REQUEST_TIMEOUT_S = 10.0
 
 
+def now_ms() -> int:
+    """This machine's clock."""
+    return time.time_ns() // 1_000_000
+
+
+@dataclass
+class Restore:
+    """One partition under way, with what was read and is not in its store yet."""
+
+    store: Store
+    target: int
+    position: Position
+    started_ms: int
+    deadline_s: float
+    states: dict[bytes, bytes | None]
+    offset: int
+
+    @property
+    def remaining(self) -> int:
+        """Offsets up to the target."""
+        return max(0, self.target - self.offset)
+
+
 class Restorer:
     """Restores any number of partitions of one changelog topic with its own read-committed reader."""
 
     def __init__(self, consumer: Consumer, admin: Callable[[], AdminClient], topic: str, timeout_s: float) -> None:
+        self.topic = topic
         self._consumer = consumer
         self._admin = admin
-        self._topic = topic
         self._timeout_s = timeout_s
-        self._stores: dict[int, Store] = {}
-        self._targets: dict[int, int] = {}
-        self._positions: dict[int, Position] = {}
-        self._deadlines: dict[int, float] = {}
+        self._restores: dict[int, Restore] = {}
+        self._tombstones_kept_ms: int | None = None
 
     @property
     def restoring(self) -> bool:
         """Whether any partition is not done."""
-        return bool(self._stores)
+        return bool(self._restores)
 
     def start(self, store: Store) -> None:
         """Begin with this store's partition, from the offset it stands at.
 
         Raises:
-            TaskCorrupted: the store stands outside the changelog.
+            TaskCorrupted: the store stands outside the changelog, or was left alone for too long.
             Retryable: the broker does not say where the changelog ends.
         """
-        partition = TopicPartition(self._topic, store.partition)
-        low, high = self._watermarks(partition)
+        number, started_ms = store.partition, now_ms()
+        low, high = self._watermarks(TopicPartition(self.topic, number))
         position = store.position()
         offset = position.changelog_offset
         if offset > high or (0 < offset < low):
-            raise TaskCorrupted(store.partition, f"it stands at changelog offset {offset}, outside the log's {low}..{high}")
-        number = store.partition
-        self._stores[number] = store
-        self._targets[number] = high
-        self._positions[number] = position
-        self._deadlines[number] = time.monotonic() + self._timeout_s
-        if offset >= high:
-            return
-        self._consumer.incremental_assign([TopicPartition(self._topic, number, max(offset, low))])
+            raise TaskCorrupted(number, f"it stands at changelog offset {offset}, outside the log's {low}..{high}")
+        if offset:
+            self._check_age(number, position)
+        else:
+            position = Position(complete_at_ms=started_ms)
+        deadline_s = time.monotonic() + self._timeout_s
+        self._restores[number] = Restore(store, high, position, started_ms, deadline_s, {}, offset)
+        if offset < high:
+            self._consumer.incremental_assign([TopicPartition(self.topic, number, max(offset, low))])
 
     def _watermarks(self, partition: TopicPartition) -> tuple[int, int]:
         bounds = []
@@ -76,68 +101,114 @@ class Restorer:
                 raise Retryable(f"the ends of {partition.topic}-{partition.partition} are not known: {error}") from error
         return bounds[0], bounds[1]
 
+    def _check_age(self, number: int, position: Position) -> None:
+        """A tombstone that this store lacks must still be in the log."""
+        age_ms, limit_ms = now_ms() - position.complete_at_ms, self._limit_ms()
+        if abs(age_ms) > limit_ms:  # the clock may have been set back
+            raise TaskCorrupted(
+                number,
+                f"it last held all of {self.topic} {age_ms / 1000:.0f} s ago, longer than the topic keeps tombstones "
+                f"(delete.retention.ms {limit_ms}), so what was erased meanwhile may still be in it",
+            )
+
+    def _limit_ms(self) -> int:
+        if self._tombstones_kept_ms is None:
+            resource, admin = ConfigResource(ResourceType.TOPIC, self.topic), self._admin()
+            try:
+                entries = admin.describe_configs([resource])[resource].result(REQUEST_TIMEOUT_S)
+            except (KafkaException, TimeoutError) as error:
+                raise Retryable(
+                    f"delete.retention.ms of {self.topic} is not known ({error}); the worker needs the right to describe it"
+                ) from error
+            self._tombstones_kept_ms = int(entries["delete.retention.ms"].value)
+        return self._tombstones_kept_ms
+
     def step(self) -> list[int]:
         """Read one slice; gives the partitions that are now done.
 
         Raises:
+            TaskCorrupted: what this partition's store stood on has left the log meanwhile.
             Retryable: a partition's end could not be reached in time, as while a foreign transaction stays open.
         """
-        reached = {number: self._positions[number].changelog_offset for number in self._stores}
-        states: dict[int, dict[str, bytes | None]] = {}
-        for message in self._consumer.consume(SLICE, 0.05) if self._unfinished(reached) else []:
-            error = message.error()
-            if error is None:
-                raw = raw_record(message)
-                if raw.partition in self._stores:
-                    self._take(raw, states.setdefault(raw.partition, {}))
-                    reached[raw.partition] = raw.offset + 1
-            elif error.code() == KafkaError._PARTITION_EOF:
-                _, number, offset = end_of_partition(message)
-                if number in self._stores:
-                    reached[number] = max(reached[number], offset)
-            else:
-                log.warning("restore of %s failed and goes on: %s", self._topic, error.str())
-        for number, offset in reached.items():
-            self._positions[number] = Position(offset, self._positions[number].input_offsets)
-            if number in states:
-                self._stores[number].write(states[number], self._positions[number])
-        RESTORED.inc(sum(len(part) for part in states.values()))
-        RESTORE_REMAINING.set(sum(max(0, self._targets[number] - offset) for number, offset in reached.items()))
-        return self._finish_reached(reached)
+        cut = self._read() if any(restore.remaining for restore in self._restores.values()) else None
+        for number, restore in self._restores.items():
+            self._write(number, restore)
+        RESTORE_REMAINING.set(sum(restore.remaining for restore in self._restores.values()))
+        if cut is not None:
+            raise cut
+        return self._finish_reached()
 
-    def _unfinished(self, reached: Mapping[int, int]) -> bool:
-        return any(offset < self._targets[number] for number, offset in reached.items())
+    def _read(self) -> TaskCorrupted | None:
+        """Take one slice apart. What is done per record here is most of a restore's time."""
+        cut = None
+        records = 0
+        states = {number: restore.states for number, restore in self._restores.items()}
+        last: dict[int, Message] = {}
+        for message in self._consumer.consume(SLICE, 0.05):
+            number = message.partition()
+            if message.error() is not None:
+                cut = self._take_event(message) or cut
+            elif number in states:  # else it was dropped
+                states[number][message.key()] = message.value()  # type: ignore[index]  # one without a key is refused later
+                last[number] = message
+                records += 1
+        for number, message in last.items():
+            self._reached(number, cast(int, message.offset()) + 1)
+        RESTORED.inc(records)
+        return cut
 
-    def _take(self, raw: RawRecord, states: dict[str, bytes | None]) -> None:
-        if raw.key is None:
-            raise TaskCorrupted(raw.partition, f"{raw.topic}-{raw.partition}@{raw.offset} has no key; it is not ours")
-        if raw.key != PROGRESS_KEY:
-            states[raw.key.decode()] = raw.value
-        elif raw.value is not None:
-            offset = self._positions[raw.partition].changelog_offset
-            self._positions[raw.partition] = Position(offset, decode_progress(raw.value))
+    def _take_event(self, message: Message) -> TaskCorrupted | None:
+        error, number = cast(KafkaError, message.error()), cast(int, message.partition())
+        if error.code() == KafkaError._PARTITION_EOF:
+            self._reached(number, cast(int, message.offset()))
+        elif error.code() == KafkaError._AUTO_OFFSET_RESET and number in self._restores:
+            return TaskCorrupted(number, f"{self.topic} was cut while it was read ({error.str()})")
+        else:
+            log.warning("restore of %s failed and goes on: %s", self.topic, error.str())
+        return None
 
-    def _finish_reached(self, reached: Mapping[int, int]) -> list[int]:
-        done = [number for number, offset in reached.items() if offset >= self._targets[number]]
+    def _reached(self, number: int, offset: int) -> None:
+        if number in self._restores:
+            self._restores[number].offset = max(self._restores[number].offset, offset)
+
+    def _write(self, number: int, restore: Restore) -> None:
+        states, restore.states = restore.states, {}
+        if not states and restore.offset == restore.position.changelog_offset:
+            return
+        if None in states:
+            raise ConfigError(
+                f"{self.topic}-{number} holds a record without a key below offset {restore.offset}; it is not ours"
+            )
+        progress = states.pop(PROGRESS_KEY, None)
+        input_offsets = restore.position.input_offsets if progress is None else decode_progress(progress)
+        restore.position = Position(restore.offset, input_offsets, restore.position.complete_at_ms)
+        restore.store.restore(states, restore.position)
+
+    def _finish_reached(self) -> list[int]:
+        done = [number for number, restore in self._restores.items() if not restore.remaining]
         for number in done:
-            self._stores[number].write({}, self._positions[number])
+            self._check_age(number, self._restores[number].position)
+        for number in done:
+            restore = self._restores[number]
             self.drop(number)
-        late = [number for number in self._stores if time.monotonic() > self._deadlines[number]]
+            position = Position(restore.position.changelog_offset, restore.position.input_offsets, restore.started_ms)
+            restore.store.record_position(position)
+        late = [number for number, restore in self._restores.items() if time.monotonic() > restore.deadline_s]
         if late and not done:  # those that are done come first; this is said again at the next step
-            self._deadlines.update(dict.fromkeys(late, time.monotonic() + self._timeout_s))
+            for number in late:
+                self._restores[number].deadline_s = time.monotonic() + self._timeout_s
             raise Retryable(
-                f"partitions {late} of {self._topic} were not restored within {self._timeout_s:.0f} s; "
+                f"partitions {late} of {self.topic} were not restored within {self._timeout_s:.0f} s; "
                 "a foreign transaction may be open on them"
             )
         return done
 
     def drop(self, number: int) -> None:
         """Stop with this partition, done or not."""
-        if self._stores.pop(number, None) is None:
+        if self._restores.pop(number, None) is None:
             return
         if any(assigned.partition == number for assigned in self._consumer.assignment()):
-            self._consumer.incremental_unassign([TopicPartition(self._topic, number)])
-        del self._targets[number], self._positions[number], self._deadlines[number]
+            self._consumer.incremental_unassign([TopicPartition(self.topic, number)])
 
     def close(self) -> None:
         """Leave the changelog."""

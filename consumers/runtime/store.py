@@ -15,7 +15,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self, cast
 
-from rocksdict import AccessType, DBCompressionType, Options, Rdict, WriteBatch
+from rocksdict import AccessType, DBCompressionType, Options, Rdict, WriteBatch, WriteOptions
 
 from schemas.errors import ConfigError
 
@@ -25,10 +25,14 @@ _POSITION = b"m:position"
 
 @dataclass(frozen=True)
 class Position:
-    """Which commit a store is the image of: the next changelog offset to read, and the next input offsets by topic."""
+    """Which commit a store is the image of: the next changelog offset to read, and the next input offsets by topic.
+
+    `complete_at_ms` is a moment at which the store held all there was: what it lacks was written later.
+    """
 
     changelog_offset: int = 0
     input_offsets: Mapping[str, int] = field(default_factory=dict)
+    complete_at_ms: int = 0
 
 
 class Store:
@@ -37,6 +41,7 @@ class Store:
     def __init__(self, folder: Path, partition: int) -> None:
         self.partition = partition
         self._path = folder / str(partition)
+        self._has_unlogged = False
         self._open()
 
     def _open(self) -> None:
@@ -67,26 +72,68 @@ class Store:
         return Position() if raw is None else Position(**json.loads(raw))
 
     def write(self, states: Mapping[str, bytes | None], position: Position) -> None:
-        """Apply one commit, or one slice of a restore, at once."""
+        """Apply one commit at once."""
+        self._flush_unlogged()
         batch = WriteBatch(raw_mode=True)
         for key, value in states.items():
             if value is None:
                 batch.delete(_STATE + key.encode())
             else:
                 batch.put(_STATE + key.encode(), value)
-        stored = {"changelog_offset": position.changelog_offset, "input_offsets": dict(position.input_offsets)}
-        batch.put(_POSITION, json.dumps(stored).encode())
+        batch.put(_POSITION, _encode(position))
         self._db.write(batch)
+
+    def restore(self, states: Mapping[bytes, bytes | None], position: Position) -> None:
+        """Apply one slice of a restore at once; a death before `record_position` may take the store back to where it stood."""
+        batch = WriteBatch(raw_mode=True)
+        put, delete = batch.put, batch.delete
+        for key, value in states.items():
+            if value is None:
+                delete(_STATE + key)
+            else:
+                put(_STATE + key, value)
+        put(_POSITION, _encode(position))
+        self._has_unlogged = True
+        self._db.write(batch, _unlogged())
+
+    def record_position(self, position: Position) -> None:
+        """Say which commit this store is the image of; of what was restored, nothing can be lost any more."""
+        self._flush_unlogged()
+        self._db.put(_POSITION, _encode(position))
+
+    def _flush_unlogged(self) -> None:
+        """A logged write must never outlive an unlogged one before it: the position would promise what is lost."""
+        if self._has_unlogged:
+            self._db.flush()
+            self._has_unlogged = False
 
     def wipe(self) -> None:
         """Forget everything, position included."""
         self._db.close()
         shutil.rmtree(self._path)
+        self._has_unlogged = False
         self._open()
 
     def close(self) -> None:
         """Release the files."""
         self._db.close()
+
+
+def _encode(position: Position) -> bytes:
+    return json.dumps(
+        {
+            "changelog_offset": position.changelog_offset,
+            "input_offsets": dict(position.input_offsets),
+            "complete_at_ms": position.complete_at_ms,
+        }
+    ).encode()
+
+
+def _unlogged() -> WriteOptions:
+    """Writes that skip the log: what a killed process loses of a restore is read again."""
+    options = WriteOptions()
+    options.disable_wal = True  # type: ignore[method-assign,assignment]  # a property; rocksdict's stubs say a method
+    return options
 
 
 OPEN_ATTEMPTS = 20

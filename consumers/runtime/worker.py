@@ -135,7 +135,9 @@ class Worker:
         runtime = settings.runtime
         self._poller = Poller(self._consumer, self._decode, runtime.max_batch, runtime.max_wait_ms / 1000)
         folder = Path(settings.runtime.folder) / "state" / f"{name}-{replica}"
-        self._assignment = Assignment(self._consumer, self._processor.inputs, folder, self._restorer, self._drop)
+        self._assignment = Assignment(
+            self._consumer, self._processor.inputs, folder, self._restorer, self._drop, runtime.accept_lost_input
+        )
 
     def _leave(self) -> None:
         self._health.ready(False)

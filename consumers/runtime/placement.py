@@ -1,0 +1,91 @@
+"""Where the inputs are read from: the group's committed offsets, or a new group's beginning; never anywhere else in silence.
+
+The consumer has no automatic reset. What retention deleted before it was read is gone; that stops the worker until a person
+accepts it (`accept_lost_input`).
+"""
+
+import logging
+from collections.abc import Iterable, Mapping, Sequence
+
+from confluent_kafka import Consumer, KafkaException
+from confluent_kafka import TopicPartition as KafkaTopicPartition
+
+from consumers.runtime.clients import error_of
+from schemas.errors import ConfigError, Retryable
+from schemas.metrics import LOST_MESSAGES
+
+log = logging.getLogger("portrait.placement")
+
+REQUEST_TIMEOUT_S = 5.0
+"""Waits for offsets; far below max.poll.interval.ms, as nothing is polled meanwhile."""
+
+
+class Placement:
+    """Puts a consumer's partitions where reading must begin."""
+
+    def __init__(self, consumer: Consumer, topics: Sequence[str], accept_lost_input: bool) -> None:
+        self._consumer = consumer
+        self._topics = topics
+        self._accept_lost_input = accept_lost_input
+
+    def committed(self, partitions: Iterable[int]) -> dict[int, dict[str, int]]:
+        """The group's committed input offsets, by partition and topic.
+
+        Raises:
+            Retryable: the broker does not say.
+        """
+        offsets: dict[int, dict[str, int]] = {number: {} for number in partitions}
+        asked = [KafkaTopicPartition(topic, number) for number in offsets for topic in self._topics]
+        try:
+            answer = self._consumer.committed(asked, timeout=REQUEST_TIMEOUT_S)
+        except KafkaException as error:
+            raise Retryable(
+                f"the group's committed offsets are not to be had ({error_of(error).str()}); should this last although the "
+                "broker answers, an unfinished transaction is open on __consumer_offsets: see docs/streaming-core.md"
+            ) from error
+        for part in answer:
+            if part.offset >= 0:
+                offsets[part.partition][part.topic] = part.offset
+        return offsets
+
+    def place(self, topic: str, partition: int, committed: Mapping[str, int]) -> None:
+        """Read this input from its committed offset on, or from its beginning when nothing is committed.
+
+        Raises:
+            ConfigError: the log no longer holds the committed offset.
+            Retryable: the broker does not say where the log begins, or the consumer is not ready.
+        """
+        part = KafkaTopicPartition(topic, partition)
+        try:
+            bounds = self._consumer.get_watermark_offsets(part, timeout=REQUEST_TIMEOUT_S)
+            if bounds is None:
+                raise Retryable(f"the ends of {topic}-{partition} were not told within {REQUEST_TIMEOUT_S:.0f} s")
+            part.offset = self._first(topic, partition, committed.get(topic), *bounds)
+            self._consumer.seek(part)
+        except KafkaException as error:
+            raise Retryable(f"{topic}-{partition} cannot be placed yet: {error_of(error).str()}") from error
+
+    def _first(self, topic: str, partition: int, committed: int | None, start: int, end: int) -> int:
+        """The offset to begin with. `end` is the last stable offset, which no committed offset of ours can exceed."""
+        if committed is None or start <= committed <= end:
+            return start if committed is None else committed
+        if committed < start:
+            lost = start - committed
+            what = (
+                f"{topic}-{partition} begins at offset {start}, after the committed offset {committed}: retention deleted up "
+                f"to {lost} messages that were not read"
+            )
+        else:
+            lost = 0  # how much of the old log was unread is not known
+            what = (
+                f"{topic}-{partition} ends at offset {end}, before the committed offset {committed}: the topic was deleted "
+                "and created again, or lost its end"
+            )
+        if not self._accept_lost_input:
+            raise ConfigError(
+                f"{what}. Send the lost messages again later, or do without: to go on from offset {start}, start the "
+                "worker with PORTRAIT_RUNTIME__ACCEPT_LOST_INPUT=true"
+            )
+        LOST_MESSAGES.labels(topic=topic).inc(lost)
+        log.error("%s. The loss is accepted; going on from offset %d", what, start)
+        return start
