@@ -69,14 +69,16 @@ class Touched:
 
 
 def in_fold_order(records: Sequence[Record]) -> list[Record]:
-    """Records by Kafka timestamp, since topics have no order among them; those of one partition stay in its order.
+    """Records by Kafka timestamp, since topics have no order among them; a user's of one topic stay in its order.
 
-    An erasure takes its moment with it, but not what its own partition says after it.
+    An erasure takes its moment with it, but not what its own topic says after it.
     """
-    reached: dict[tuple[str, int], tuple[int, bool]] = {}
+    if len({record.topic for record in records}) == 1:
+        return list(records)
+    reached: dict[tuple[str, int, str], tuple[int, bool]] = {}
     keyed = []
     for record in records:
-        place = record.topic, record.partition
+        place = record.topic, record.partition, record.key
         moment = record.timestamp_ms, isinstance(record.message, EraseControl)
         reached[place] = max(moment, reached.get(place, moment))
         keyed.append((reached[place], record))
