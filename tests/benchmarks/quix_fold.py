@@ -11,7 +11,6 @@ warnings.simplefilter("ignore")  # of its dependencies
 from quixstreams import Application, State  # noqa: E402
 
 HISTORY_LENGTH = 50
-TAGS_KEPT = 32
 
 
 def fold(event: dict, state: State) -> dict:
@@ -24,10 +23,8 @@ def fold(event: dict, state: State) -> dict:
     tags = known["tags"]
     for tag in event["tags"]:
         tags[tag] = tags.get(tag, 0.0) + event["weight"]
-    if len(tags) > TAGS_KEPT:
-        del tags[min(tags, key=lambda tag: (tags[tag], tag))]
     state.set("state", known)
-    strongest = max(tags, key=lambda tag: (tags[tag], tag), default="")
+    _, strongest = max(zip(tags.values(), tags))
     return {"count": known["count"], "event_id": event["event_id"], "tag": strongest}
 
 

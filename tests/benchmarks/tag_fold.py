@@ -4,7 +4,7 @@ kept as JSON; every micro-batch publishes each touched user's new summary.
 It has no clock, no model and no randomness, so its outcome is a function of each partition's events in their order.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 import msgspec
 
@@ -18,7 +18,6 @@ STATES = Topic("fold-states", Key.USER_ID, "compact", "State")
 SUMMARIES = Topic("fold-summaries", Key.USER_ID, "delete", "Summary")
 TOPICS = (EVENTS, STATES, SUMMARIES)
 HISTORY_LENGTH = 50
-TAGS_KEPT = 32
 
 
 class Event(msgspec.Struct):
@@ -70,13 +69,11 @@ def fold(state: State, event: Event) -> None:
     tags = state.tags
     for tag in event.tags:
         tags[tag] = tags.get(tag, 0.0) + event.weight
-    if len(tags) > TAGS_KEPT:
-        del tags[min(tags, key=lambda tag: (tags[tag], tag))]
 
 
 def summary(state: State) -> Summary:
     """What follows from a state."""
-    strongest = max(state.tags, key=lambda tag: (state.tags[tag], tag), default="")
+    _, strongest = max(zip(state.tags.values(), state.tags, strict=True))
     return Summary(state.count, state.events[-1][0], strongest)
 
 
@@ -113,19 +110,25 @@ class TagFold:
 
     def process(self, batch: Batch) -> Outputs:
         """Fold the batch; one state and one summary per touched user."""
-        by_user: dict[StateKey, list[Event]] = {}
-        for record in batch.records:
-            by_user.setdefault((record.partition, record.key), []).append(record.message)  # type: ignore[arg-type]
-        stored = _load(batch, by_user)
         outputs = Outputs()
-        for key, events in by_user.items():
-            data = stored.get(key)
-            state = State() if data is None else _read_state(data)
-            for event in events:
-                fold(state, event)
+        for key, state, _ in fold_batch(batch):
             outputs.states[key] = encode(state)
             outputs.records.append(Output(SUMMARIES, key[1], encode(summary(state))))
         return outputs
+
+
+def fold_batch(batch: Batch) -> Iterator[tuple[StateKey, State, list[Event]]]:
+    """Each touched user's new state, and the events that led to it."""
+    by_user: dict[StateKey, list[Event]] = {}
+    for record in batch.records:
+        by_user.setdefault((record.partition, record.key), []).append(record.message)  # type: ignore[arg-type]
+    stored = _load(batch, by_user)
+    for key, events in by_user.items():
+        data = stored.get(key)
+        state = State() if data is None else _read_state(data)
+        for event in events:
+            fold(state, event)
+        yield key, state, events
 
 
 def _load(batch: Batch, keys: Iterable[StateKey]) -> Mapping[StateKey, bytes]:
