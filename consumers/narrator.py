@@ -1,5 +1,6 @@
 """The narrator: turns profile requests into profiles. Slow by nature, so it never blocks: texts are asked for, and collected
-when they are there. Offsets of requests still in work are held back, so none is lost when this worker dies."""
+when they are there. Requests wait in a bounded queue, and beyond it in Kafka; offsets of those not answered yet are held back,
+so none is lost when this worker dies."""
 
 import heapq
 import logging
@@ -9,8 +10,9 @@ from concurrent.futures import CancelledError, Future
 from typing import NamedTuple, Protocol
 
 from consumers.inference import Generation, Sampling, Vectors
-from consumers.profile_jobs import PartWork, ProfileJob
+from consumers.profile_jobs import PLAIN_VERSION, PartWork, ProfileJob, profile_of
 from consumers.prompts import max_tokens
+from consumers.request_queue import Backlog, Queued, Rank, RequestQueue
 from consumers.runtime.backoff import Backoff
 from consumers.runtime.processor import Batch, Output, Outputs, Record, StateKey, TopicPartition
 from schemas import metrics
@@ -24,9 +26,6 @@ log = logging.getLogger(__name__)
 
 START_BUDGET_S = 120.0
 BACKOFF_S = (0.5, 10.0)
-PLAIN_MODEL = "plain"
-PLAIN_VERSION = "1"
-"""What a profile names as its model when no sentence is the LLM's."""
 
 
 class Writer(Protocol):
@@ -37,7 +36,7 @@ class Writer(Protocol):
         ...
 
     def encode_texts(self, texts: Sequence[str]) -> Vectors:
-        """Unit vectors, [n, d]."""
+        """Unit vectors, [n, d]; zeros for a text refused for good."""
         ...
 
     def model_version(self, name: str) -> str:
@@ -58,7 +57,11 @@ class _InFlight(NamedTuple):
 
 
 class Narrator:
-    """The Processor of the slow path; see `consumers.runtime.processor.Processor`."""
+    """The Processor of the slow path; see `consumers.runtime.processor.Processor`.
+
+    A request waits in the backlog until the model may be asked for its first sentence, and is a job from then on. Plain ones,
+    which the model is not asked for as it does not know their language, never wait for it.
+    """
 
     name = "narrator"
     inputs = (PROFILE_REQUESTS,)
@@ -68,10 +71,14 @@ class Narrator:
     def __init__(self, inference: Writer, settings: Settings) -> None:
         self._inference = inference
         self._settings = settings
+        self._backlog = Backlog()
+        self._full = False
         self._jobs: dict[StateKey, ProfileJob] = {}
         self._in_flight: list[_InFlight] = []
         self._published: list[tuple[ProfileJob, UserProfile]] = []
-        self._backoff = Backoff(*BACKOFF_S)
+        self._llm_backoff = Backoff(*BACKOFF_S)
+        self._encoder_backoff = Backoff(*BACKOFF_S)
+        self._encoder_fails = False
 
     def startup(self) -> None:
         """Wait until the models are there."""
@@ -89,8 +96,8 @@ class Narrator:
         self._ask()
         self._publish(outputs)
         outputs.hold = self._unfinished()
-        outputs.pause = len(self._jobs) >= self._settings.narrator.queue_limit
-        metrics.NARRATOR_QUEUE.set(len(self._jobs))
+        outputs.pause = self._full = self._is_full()
+        metrics.NARRATOR_QUEUE.set(self._users)
         return outputs
 
     def on_committed(self) -> None:
@@ -103,10 +110,12 @@ class Narrator:
             for sentence in profile.summary:
                 metrics.SENTENCES.labels(source=sentence.source, language=profile.language).inc()
         self._published = []
-        metrics.NARRATOR_QUEUE.set(len(self._jobs))
+        metrics.NARRATOR_QUEUE.set(self._users)
 
     def on_revoked(self, partitions: frozenset[int]) -> None:
         """Their requests will come again, here or at another worker."""
+        for partition in partitions:
+            self._backlog.drop_partition(partition)
         for key in [key for key in self._jobs if key[0] in partitions]:
             self._drop(key)
         self._published = [(job, profile) for job, profile in self._published if job.partition not in partitions]
@@ -117,19 +126,40 @@ class Narrator:
         The same record may come again after a failed commit, and must not undo the work on it.
         """
         key = (record.partition, record.key)
-        known = self._jobs.get(key)
-        if known is not None and known.offset < record.offset:
+        known = self._offset(key)
+        if known is not None and known < record.offset:
             self._drop(key)
             metrics.SUPERSEDED.inc()
             known = None
         if record.message is None:
             outputs.records.append(Output(USER_PROFILES, record.key, None))
         elif known is None and isinstance(record.message, ProfileRequest):
-            languages = self._settings.narrator.llm_languages
-            self._jobs[key] = ProfileJob.of(record.message, record.partition, record.offset, languages)
+            is_plain = self._job(Queued(record.partition, record.offset, record.message)).finished
+            queue = self._backlog.plain if is_plain else self._backlog.for_llm
+            queue.put(record.partition, record.offset, record.message)
+
+    def _job(self, queued: Queued) -> ProfileJob:
+        return ProfileJob.of(queued.request, queued.partition, queued.offset, self._settings.narrator.llm_languages)
+
+    def _offset(self, key: StateKey) -> int | None:
+        """Where the user's request was read that is not answered yet."""
+        return self._jobs[key].offset if key in self._jobs else self._backlog.offset(key)
+
+    @property
+    def _users(self) -> int:
+        return len(self._backlog) + len(self._jobs)
+
+    def _is_full(self) -> bool:
+        """Whether reading pauses. It goes on after a few answers, not after each: every stop discards what was fetched."""
+        limits = self._settings.narrator
+        used = max(self._users / limits.queue_limit, self._backlog.packed_bytes / (limits.queue_mb * 1_000_000))
+        return used > max(0.0, 1 - limits.max_in_flight / limits.queue_limit) if self._full else used >= 1
 
     def _drop(self, key: StateKey) -> None:
-        job = self._jobs.pop(key)
+        self._backlog.drop(key)
+        job = self._jobs.pop(key, None)
+        if job is None:
+            return
         job.dropped = True
         for text in self._in_flight:
             if text.job is job:
@@ -153,12 +183,12 @@ class Narrator:
             return job.ask_again(work)
         except Retryable as error:
             job.ask_again(work)
-            return self._back_off(error)
+            return self._back_off(self._llm_backoff, PROFILE_LLM.name, error)
         except BadMessage as error:
             log.warning("profile_llm refused a prompt of request %s: %s", job.request.request_id, error)
             metrics.GROUNDING_FAILURES.labels(reason="model_error").inc()
             return job.fail(work)
-        self._backoff.succeeded()
+        self._llm_backoff.succeeded()
         job.generated_tokens += generation.tokens
         metrics.GENERATED_TOKENS.inc(generation.tokens)
         metrics.GENERATION_SECONDS.observe(generation.seconds)
@@ -166,17 +196,36 @@ class Narrator:
             metrics.GROUNDING_FAILURES.labels(reason=kind).inc()
 
     def _ask(self) -> None:
-        """Keep as many texts in flight as allowed, most urgent users first."""
+        """Keep as many texts in flight as allowed, most urgent users first; fewer while finished ones cannot leave."""
         free = self._settings.narrator.max_in_flight - len(self._in_flight)
-        if free <= 0 or self._backoff.waiting:
+        if self._encoder_fails:
+            free -= sum(job.finished for job in self._jobs.values())
+        if free <= 0 or self._llm_backoff.waiting:
             return
-        waiting = (job for job in self._jobs.values() if any(work.waiting for work in job.works))
-        most_urgent = heapq.nsmallest(free, waiting, key=lambda job: job.rank)
-        works = [(job, work) for job in most_urgent for work in job.works if work.waiting]
-        for job, work in works[:free]:
-            future = self._inference.generate(job.question(work), self._sampling(job, work))
-            work.asked = True
-            self._in_flight.append(_InFlight(future, job, work))
+        waiting = [(job.rank, job) for job in self._jobs.values() if any(work.waiting for work in job.works)]
+        heapq.heapify(waiting)
+        while free > 0 and (job := self._most_urgent(waiting)) is not None:
+            works = [work for work in job.works if work.waiting][:free]
+            free -= len(works)
+            for work in works:
+                future = self._inference.generate(job.question(work), self._sampling(job, work))
+                work.asked = True
+                self._in_flight.append(_InFlight(future, job, work))
+
+    def _most_urgent(self, waiting: list[tuple[Rank, ProfileJob]]) -> ProfileJob | None:
+        """The next of the jobs in work, a heap, or of the queue."""
+        queued = self._backlog.for_llm.first_rank()
+        if waiting and (queued is None or waiting[0][0] < queued):
+            return heapq.heappop(waiting)[1]
+        return self._start(self._backlog.for_llm)
+
+    def _start(self, queue: RequestQueue) -> ProfileJob | None:
+        """The queue's most urgent request becomes a job."""
+        queued = queue.take()
+        if queued is None:
+            return None
+        job = self._jobs[queued.partition, queued.request.user_id] = self._job(queued)
+        return job
 
     def _sampling(self, job: ProfileJob, work: PartWork) -> Sampling:
         """The likeliest words first; for a second attempt others."""
@@ -185,68 +234,56 @@ class Narrator:
             return Sampling(tokens, temperature=0.7, top_p=0.9, seed=work.attempt, stop=("\n",))
         return Sampling(tokens, stop=("\n",))
 
-    def _back_off(self, error: Retryable) -> None:
-        """Ask for nothing for a while, longer each time, until a text arrives. One outage counts once, not once per text."""
-        if self._backoff.waiting:
+    def _back_off(self, backoff: Backoff, model: str, error: Retryable) -> None:
+        """Leave a model alone for a while, longer each time, until it answers. One outage counts once, not once per text."""
+        if backoff.waiting:
             return
-        pause_s = self._backoff.failed()
-        metrics.RETRIES.labels(cause=PROFILE_LLM.name).inc()
-        log.warning("%s; asking again in %.1f s, %d users wait", error, pause_s, len(self._jobs))
+        pause_s = backoff.failed(error.retry_in_s)
+        metrics.RETRIES.labels(cause=model).inc()
+        log.warning("%s; asking again in %.1f s, %d users wait", error, pause_s, self._users)
 
     def _publish(self, outputs: Outputs) -> None:
-        """Put every complete profile into the outputs. Without a text vector it waits; cancellations never do."""
+        """Put complete profiles into the outputs, a call's worth at most. They wait for text_encoder; cancellations do not."""
         self._published = []
-        finished = [job for job in self._jobs.values() if job.finished]
-        if not finished or self._backoff.waiting:
+        if self._encoder_backoff.waiting:
             return
-        size = self._settings.triton.max_batch
+        finished = [job for job in self._jobs.values() if job.finished][: self._settings.triton.max_batch]
+        while len(finished) < self._settings.triton.max_batch and (job := self._start(self._backlog.plain)) is not None:
+            finished.append(job)
+        if not finished:
+            return
         try:
-            for start in range(0, len(finished), size):
-                self._published += self._profiles(finished[start : start + size])
+            self._published = self._profiles(finished)
+            self._encoder_backoff.succeeded()
+            self._encoder_fails = False
         except Retryable as error:
-            self._back_off(error)
+            self._encoder_fails = True
+            self._back_off(self._encoder_backoff, TEXT_ENCODER.name, error)
         outputs.records += [Output(USER_PROFILES, job.request.user_id, profile) for job, profile in self._published]
 
     def _profiles(self, jobs: Sequence[ProfileJob]) -> list[tuple[ProfileJob, UserProfile]]:
-        """Profiles with their text vectors, in one call. Raises Retryable when text_encoder is not to be reached."""
+        """Profiles with their text vectors, empty where text_encoder refuses the text.
+
+        Raises:
+            Retryable: text_encoder cannot be reached.
+        """
         now_ms = int(time.time() * 1000)
-        version = self._inference.model_version(PROFILE_LLM.name)
+        by_llm = any(job.by_llm for job in jobs)
+        version = self._inference.model_version(PROFILE_LLM.name) if by_llm else PLAIN_VERSION
         profiles = [profile_of(job, version, now_ms) for job in jobs]
         vectors = self._inference.encode_texts([profile.text for profile in profiles])
         return [
-            (job, profile.model_copy(update={"text_vector": [round(float(x), 6) for x in vector]}))
+            (job, profile.model_copy(update={"text_vector": [round(float(x), 6) for x in vector] if vector.any() else []}))
             for job, profile, vector in zip(jobs, profiles, vectors, strict=True)
         ]
 
     def _unfinished(self) -> dict[TopicPartition, int]:
-        """The lowest offset in work of each partition."""
+        """The lowest offset of each partition that is not answered yet."""
         published = {id(job) for job, _ in self._published}
+        offsets = list(self._backlog.lowest_offsets().items())
+        offsets += [(job.partition, job.offset) for job in self._jobs.values() if id(job) not in published]
         hold: dict[TopicPartition, int] = {}
-        for job in self._jobs.values():
-            if id(job) not in published:
-                part = TopicPartition(PROFILE_REQUESTS.name, job.partition)
-                hold[part] = min(hold.get(part, job.offset), job.offset)
+        for partition, offset in offsets:
+            part = TopicPartition(PROFILE_REQUESTS.name, partition)
+            hold[part] = min(hold.get(part, offset), offset)
         return hold
-
-
-def profile_of(job: ProfileJob, model_version: str, now_ms: int) -> UserProfile:
-    """The profile of a finished job, its text vector still to come."""
-    request, summary = job.request, job.summary()
-    by_llm = any(sentence.source == "llm" for sentence in summary)
-    return UserProfile(
-        user_id=request.user_id,
-        request_id=request.request_id,
-        language=request.language,
-        state_version=request.state_version,
-        state_life=request.state_life,
-        event_count=request.event_count,
-        statements=request.statements,
-        summary=summary,
-        text_vector=[],
-        model_name=PROFILE_LLM.name if by_llm else PLAIN_MODEL,
-        model_version=model_version if by_llm else PLAIN_VERSION,
-        generated_tokens=job.generated_tokens,
-        generated_at_ms=now_ms,
-        requested_at_ms=request.requested_at_ms,
-        cause=request.cause,
-    )

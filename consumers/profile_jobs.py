@@ -5,10 +5,14 @@ from dataclasses import dataclass, field
 from consumers.grounding import Fault, read
 from consumers.plain_text import plain_text
 from consumers.prompts import Part, parts, prompt, writable
-from schemas.messages import Language, ProfileRequest, Sentence
+from schemas.messages import Language, ProfileRequest, Sentence, UserProfile
+from schemas.tensors import PROFILE_LLM
 
 ATTEMPTS = 2
 """How often the model is asked for a sentence before the plain one stands in."""
+PLAIN_MODEL = "plain"
+PLAIN_VERSION = "1"
+"""What a profile names as its model when no sentence is the LLM's."""
 
 
 @dataclass(eq=False)
@@ -56,6 +60,11 @@ class ProfileJob:
         """Whether every sentence is written or given up."""
         return all(work.plain or work.sentence for work in self.works)
 
+    @property
+    def by_llm(self) -> bool:
+        """Whether a sentence is the model's."""
+        return any(work.sentence for work in self.works)
+
     def question(self, work: PartWork) -> str:
         """The prompt of the work's next attempt."""
         return prompt(work.part, self.request.statements, self.request.language, work.attempt)
@@ -94,3 +103,26 @@ class ProfileJob:
             indexes = work.part.statements
             summary += [work.sentence] if work.sentence else plain_text(statements, language, indexes, follows)
         return summary
+
+
+def profile_of(job: ProfileJob, model_version: str, now_ms: int) -> UserProfile:
+    """The profile of a finished job, its text vector still to come."""
+    request, summary = job.request, job.summary()
+    by_llm = job.by_llm
+    return UserProfile(
+        user_id=request.user_id,
+        request_id=request.request_id,
+        language=request.language,
+        state_version=request.state_version,
+        state_life=request.state_life,
+        event_count=request.event_count,
+        statements=request.statements,
+        summary=summary,
+        text_vector=[],
+        model_name=PROFILE_LLM.name if by_llm else PLAIN_MODEL,
+        model_version=model_version if by_llm else PLAIN_VERSION,
+        generated_tokens=job.generated_tokens,
+        generated_at_ms=now_ms,
+        requested_at_ms=request.requested_at_ms,
+        cause=request.cause,
+    )

@@ -133,7 +133,8 @@ class NarratorSettings(Group):
 
     max_in_flight: int = Field(32, ge=1, description="texts asked of Triton at once")
     max_tokens: int = Field(96, ge=8)
-    queue_limit: int = Field(10_000, ge=1, description="users waiting for a text; beyond it reading pauses")
+    queue_limit: int = Field(50_000, ge=1, description="users waiting for a text; beyond it reading pauses")
+    queue_mb: int = Field(64, ge=1, description="megabytes of waiting requests; beyond it reading pauses")
     llm_languages: frozenset[Language] = Field(
         frozenset({"en"}), description="languages profile_llm can write; profiles in others are plain text"
     )

@@ -18,10 +18,16 @@ class Backoff:
         """Whether the pause after the last failure still lasts."""
         return time.monotonic() < self._until_s
 
-    def failed(self) -> float:
-        """An attempt failed; gives the pause from now on, in seconds."""
-        pause_s = min(self._longest_s, self._first_s * 2.0**self._failures) * random.uniform(0.5, 1.0)
-        self._failures = min(self._failures + 1, 10)
+    def failed(self, retry_in_s: float | None = None) -> float:
+        """An attempt failed; gives the pause from now on, in seconds.
+
+        Where `retry_in_s` is known the pause is that, and a moment more: the server was not asked, so it does not grow.
+        """
+        if retry_in_s is None:
+            pause_s = min(self._longest_s, self._first_s * 2.0**self._failures) * random.uniform(0.5, 1.0)
+            self._failures = min(self._failures + 1, 10)
+        else:
+            pause_s = retry_in_s + self._first_s * random.uniform(0.1, 0.5)
         self._until_s = time.monotonic() + pause_s
         return pause_s
 

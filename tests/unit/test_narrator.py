@@ -1,5 +1,7 @@
 """The narrator against a model that answers when told to: queue, order, offsets, retries, cancellation, fallback."""
 
+import random
+import time
 from collections.abc import Iterable, Sequence
 from concurrent.futures import Future
 
@@ -13,7 +15,7 @@ from consumers.runtime.processor import Batch, Outputs, Record, TopicPartition
 from schemas import metrics
 from schemas.errors import BadMessage, Retryable
 from schemas.messages import ProfileRequest, Statement, UserProfile
-from schemas.settings import NarratorSettings, Settings
+from schemas.settings import NarratorSettings, Settings, TritonSettings
 from schemas.topics import PROFILE_REQUESTS, USER_PROFILES
 from tests.unit.profile_cases import facts, request, user_a
 
@@ -28,6 +30,8 @@ class Model:
     def __init__(self) -> None:
         self.asked: list[tuple[str, Sampling, Future[Generation]]] = []
         self.encoder_down = False
+        self.encoded: list[int] = []
+        self.refused = ""
 
     def generate(self, prompt: str, sampling: Sampling) -> Future[Generation]:
         future: Future[Generation] = Future()
@@ -37,7 +41,8 @@ class Model:
     def encode_texts(self, texts: Sequence[str]) -> Vectors:
         if self.encoder_down:
             raise Retryable("text_encoder is down")
-        return np.full((len(texts), 4), 0.5, np.float32)
+        self.encoded.append(len(texts))
+        return np.array([[0.0 if text == self.refused else 0.5] * 4 for text in texts], np.float32)
 
     def model_version(self, name: str) -> str:
         return "7"
@@ -65,8 +70,9 @@ def narrator(model: Model, monkeypatch: pytest.MonkeyPatch) -> Narrator:
     return new_narrator(model)
 
 
-def new_narrator(model: Model) -> Narrator:
-    return Narrator(model, Settings(narrator=NarratorSettings(max_in_flight=2, queue_limit=3)))
+def new_narrator(model: Model, queue_limit: int = 3, queue_mb: int = 64, max_batch: int = 256) -> Narrator:
+    limits = NarratorSettings(max_in_flight=2, queue_limit=queue_limit, queue_mb=queue_mb)
+    return Narrator(model, Settings(narrator=limits, triton=TritonSettings(max_batch=max_batch)))
 
 
 def record(offset: int, message: ProfileRequest | None, user_id: str = "", partition: int = 0) -> Record:
@@ -223,6 +229,129 @@ def test_reading_pauses_while_the_queue_is_full(narrator: Narrator, model: Model
     model.answer(TRUE_TEXT)
     turn(narrator)
     assert turn(narrator).pause is False
+
+
+def newest(log: Sequence[Record]) -> Iterable[Record]:
+    return {entry.key: entry for entry in log}.values()
+
+
+def test_whatever_the_lag_the_queue_is_bounded_and_every_latest_request_is_answered(model: Model) -> None:
+    """Reads a long log as the worker does: in batches, and not while told to pause. Some users ask again and again."""
+    narrator, chance, batch, limit = new_narrator(model, queue_limit=8), random.Random(5), 4, 8
+    log = [record(n, request(f"u{chance.randrange(60)}", DRAMA, requested_at_ms=n)) for n in range(300)]
+    latest = {entry.key: f"{entry.key}-{entry.offset}" for entry in log}
+    answered: dict[str, str] = {}
+    read, paused, pauses, most = 0, False, 0, 0
+    for _ in range(2000):
+        given = [] if paused else log[read : read + batch]
+        read += len(given)
+        outputs = turn(narrator, *given)
+        answered |= {profile.user_id: profile.request_id for profile in profiles(outputs)}
+        waiting = [entry.offset for entry in newest(log[:read]) if answered.get(entry.key) != f"{entry.key}-{entry.offset}"]
+        assert outputs.hold == ({PART_0: min(waiting)} if waiting else {}), "nothing unanswered is committed"
+        pauses += outputs.pause and not paused
+        paused, most = outputs.pause, max(most, int(metrics.NARRATOR_QUEUE._value.get()))
+        model.answer(TRUE_TEXT)
+    assert read == len(log) and answered == latest
+    assert most <= limit + batch - 1 and pauses > 10
+
+
+def test_large_requests_fill_the_queue_by_their_size(model: Model) -> None:
+    narrator, chance = new_narrator(model, queue_limit=1000, queue_mb=1), random.Random(1)
+    paused_after = 0
+    for number in range(200):
+        noise = [f"{chance.getrandbits(800):0200x}" for _ in range(100)]
+        statements = [DRAMA[0].model_copy(update={"evidence": noise})]
+        paused_after = number
+        if turn(narrator, record(number, request(f"u{number}", statements))).pause:
+            break
+    assert 50 < paused_after < 150, "20 KB each, packed to about half of it"
+
+
+def test_while_the_model_is_down_plain_profiles_leave(model: Model, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "BACKOFF_S", (60.0, 60.0))
+    narrator = new_narrator(model)
+    turn(narrator, record(1, request("u", DRAMA)))
+    model.open[0].set_exception(Retryable("profile_llm is down"))
+    outputs = turn(narrator, record(2, request("a", user_a("zh"), "zh")))
+    assert [profile.user_id for profile in profiles(outputs)] == ["a"] and outputs.hold == {PART_0: 1}
+
+
+def test_while_the_text_encoder_is_down_few_texts_are_asked_for(model: Model, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "BACKOFF_S", (0.0, 0.0))
+    narrator = new_narrator(model, queue_limit=100)
+    model.encoder_down = True
+    turn(narrator, *(record(number, request(f"u{number}", DRAMA)) for number in range(50)))
+    for _ in range(20):
+        model.answer(TRUE_TEXT)
+        turn(narrator)
+    assert len(model.asked) <= 4, "texts that cannot leave take the places of others"
+    model.encoder_down = False
+    found = 0
+    for _ in range(40):
+        model.answer(TRUE_TEXT)
+        found += len(profiles(turn(narrator)))
+    assert found == 50
+
+
+def test_many_plain_profiles_leave_a_call_at_a_time(model: Model) -> None:
+    narrator = new_narrator(model, queue_limit=100, max_batch=8)
+    outputs = turn(narrator, *(record(number, request(f"u{number}", user_a("zh"), "zh")) for number in range(20)))
+    assert len(profiles(outputs)) == 8 and outputs.hold == {PART_0: 8}
+    assert [len(profiles(turn(narrator))) for _ in range(3)] == [8, 4, 0]
+    assert model.encoded == [8, 8, 4]
+
+
+def test_an_edit_goes_before_the_second_sentence_of_a_backfill(narrator: Narrator, model: Model) -> None:
+    two_sentences = facts(["drama"], (), ["Jaws"])
+    backfill = [record(number, request(f"u{number}", two_sentences, priority=7)) for number in range(2)]
+    turn(narrator, *backfill)
+    assert len(model.asked) == 2
+    turn(narrator, record(7, request("edit", facts(["war"]), priority=0, requested_at_ms=5000)))
+    model.open[0].set_result(Generation(TRUE_TEXT, 5, 0.1, "stop"))
+    turn(narrator)
+    assert "interests: war\n" in model.asked[2][0]
+
+
+def test_a_waiting_request_is_superseded_and_cancelled_like_one_in_work(narrator: Narrator, model: Model) -> None:
+    turn(narrator, *(record(number, request(f"u{number}", DRAMA, priority=1)) for number in range(2)))
+    superseded = metrics.SUPERSEDED._value.get()
+    turn(narrator, record(2, request("w", DRAMA, priority=9)))
+    turn(narrator, record(3, request("w", facts(["war"]), priority=9, requested_at_ms=2000)))
+    outputs = turn(narrator, record(4, None, "u1"))
+    assert metrics.SUPERSEDED._value.get() == superseded + 2 and outputs.hold == {PART_0: 0}
+    found: dict[str, str] = {}
+    for _ in range(4):
+        for prompt, _, future in model.asked:
+            if not future.done():
+                future.set_result(
+                    Generation(
+                        TRUE_TEXT if "drama" in prompt.splitlines()[-2] else TRUE_TEXT.replace("drama", "war"), 5, 0.1, "stop"
+                    )
+                )
+        found |= {profile.user_id: profile.request_id for profile in profiles(turn(narrator))}
+    assert found == {"u0": "u0-1000", "w": "w-2000"}
+
+
+def test_a_model_whose_breaker_is_open_is_asked_when_it_was_said(model: Model, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "BACKOFF_S", (0.02, 60.0))
+    narrator = new_narrator(model)
+    turn(narrator, record(1, request("u", DRAMA)))
+    for _ in range(30):  # a pause that grew would be a minute by now
+        model.open[0].set_exception(Retryable("not asked", retry_in_s=0.01))
+        turn(narrator)
+        until_asked = time.monotonic() + 1.0
+        while not model.open and time.monotonic() < until_asked:
+            turn(narrator)
+        assert model.open
+
+
+def test_a_profile_whose_text_is_refused_leaves_without_a_vector(narrator: Narrator, model: Model) -> None:
+    model.refused = TRUE_TEXT
+    turn(narrator, record(1, request("u", DRAMA)))
+    model.answer(TRUE_TEXT)
+    (profile,) = profiles(turn(narrator))
+    assert profile.text_vector == []
 
 
 def test_revoked_partitions_are_dropped_and_others_kept(narrator: Narrator, model: Model) -> None:
