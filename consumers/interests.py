@@ -81,10 +81,14 @@ def interests(state: UserState, items: Mapping[str, Item], rules: InterestRules)
 def _counted(state: UserState, items: Mapping[str, Item], weights: Sequence[float]) -> dict[str, float]:
     """What events and declared tags add up to, by tag."""
     counted: dict[str, float] = {}
-    for tags, weight, _ in _tagged_events(state, items, weights):
-        share = weight / len(tags)
-        for tag in tags:
-            counted[tag] = counted.get(tag, 0.0) + share
+    get_item, get_count = items.get, counted.get
+    for event, weight in zip(reversed(state.events), reversed(weights), strict=True):  # `_tagged_events`, at half its cost
+        item = get_item(event.item_id) if weight and event.item_id is not None else None
+        if item is not None and item.tags:
+            tags = item.tags
+            share = weight / len(tags)
+            for tag in tags:
+                counted[tag] = get_count(tag, 0.0) + share
     if state.attributes is not None:
         for tag in dict.fromkeys(state.attributes.tags):
             counted[tag] = counted.get(tag, 0.0) + DECLARED_WEIGHT

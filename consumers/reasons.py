@@ -64,10 +64,10 @@ def reasons(
     `liked_title` is the title of the liked item nearest to it; `full_freshness` the part of an item published this moment.
     """
     similarity, interest, profile, popularity, freshness = parts
-    least = NOTABLE_SHARE * sum([part for part in parts if part > 0])
+    least = NOTABLE_SHARE * (max(similarity, 0.0) + max(interest, 0.0) + max(profile, 0.0) + popularity + freshness)
     found = []
     if 0 < interest >= least:
-        tag = max([(taste.get(name.casefold(), 0.0), name) for name in item.tags])[1]
+        _, tag = max([(taste.get(name.casefold(), 0.0), name) for name in item.tags])
         found.append((interest, _reason("interest", tag)))
     if liked_title is not None and 0 < similarity >= least:
         found.append((similarity, _reason("similar_to", liked_title)))

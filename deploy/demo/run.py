@@ -1,7 +1,6 @@
 """The demo, from nothing to its report: servers, workers, catalogue, live events, a burst, and the judge at the end."""
 
 import itertools
-import os
 import shutil
 import time
 from collections import Counter
@@ -85,8 +84,8 @@ def own_folder(settings: Settings) -> Settings:
     for kept in ("endpoints", "state", "logs", "stack/kafka"):
         shutil.rmtree(folder / kept, ignore_errors=True)
     kafka = settings.kafka
-    if "partitions" not in kafka.model_fields_set:  # one a core: each more costs the broker requests in every commit
-        kafka = kafka.model_copy(update={"partitions": min(kafka.partitions, os.cpu_count() or 1)})
+    if "partitions" not in kafka.model_fields_set:  # one a worker: each more costs the broker requests in every commit
+        kafka = kafka.model_copy(update={"partitions": 1})
     return settings.model_copy(update={"kafka": kafka, "runtime": settings.runtime.model_copy(update={"folder": folder})})
 
 
