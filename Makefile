@@ -7,10 +7,10 @@ LOCKS := deploy/requirements
 export PYTHONUNBUFFERED := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check chaos bench-core ci lock clean
+.PHONY: help setup demo test check chaos bench-core bench-latency bench-scale ci lock clean
 
 help:  ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(VENV)/installed  ## install everything into .venv (pinned, hashes checked)
 
@@ -43,6 +43,12 @@ chaos: setup  ## kill and stop workers and broker for MINUTES=30 under load, the
 
 bench-core: setup $(VENV)-peers/installed  ## one fold, exactly once, in Portrait and in Quix Streams
 	$(BIN)/python -m tests.benchmarks.bench_core --quix $(VENV)-peers/bin/python
+
+bench-latency: setup  ## event to committed answer at 100, 500 and 1,000 events/s, with a model call, without, and bare
+	$(BIN)/python -m tests.benchmarks.bench_latency
+
+bench-scale: setup  ## cost of an event, size of a user, restore: 10 thousand to 2 million users, 1 to 4 workers
+	$(BIN)/python -m tests.benchmarks.bench_scale $(if $(QUICK),--quick)
 
 $(VENV)-peers/installed: $(LOCKS)/peers.txt | setup
 	$(BIN)/uv venv --quiet --python $(BIN)/python $(VENV)-peers
