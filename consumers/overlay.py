@@ -91,15 +91,16 @@ def fold_batch(batch: Batch, rules: FoldSettings, erased_at_ms: Mapping[StateKey
     `erased_at_ms` has the Kafka timestamps of recent erasures: what was sent to other topics until then and is read only now
     is left out.
     """
-    records = [
-        record
-        for record in in_fold_order(batch.records)
-        if record.topic == USER_CONTROLS.name or record.timestamp_ms > erased_at_ms.get((record.partition, record.key), -1)
-    ]
+    records = [record for record in in_fold_order(batch.records) if not _was_erased(record, erased_at_ms)]
     touched = {user.key: user for user in _load(records, batch.load)}
     for record in records:
         _fold_record(touched[record.partition, record.key], record, rules)
     return list(touched.values())
+
+
+def _was_erased(record: Record, erased_at_ms: Mapping[StateKey, int]) -> bool:
+    until_ms = erased_at_ms.get((record.partition, record.key))
+    return until_ms is not None and record.timestamp_ms <= until_ms and record.topic != USER_CONTROLS.name
 
 
 def _load(records: Sequence[Record], load: Callable[[int, Sequence[str]], Mapping[str, bytes]]) -> Iterator[Touched]:
