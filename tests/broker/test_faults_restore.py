@@ -1,0 +1,68 @@
+"""Restores that meet a changelog whose tail is not plain records."""
+
+from pathlib import Path
+
+import pytest
+
+from consumers.runtime.store import Position
+from deploy.local.stack import LocalStack
+from schemas import metrics
+from tests.broker.fault_case import CaseFold, FaultCase, until
+
+
+@pytest.fixture
+def case(kafka: LocalStack, tmp_path: Path) -> FaultCase:
+    return FaultCase(kafka.settings, tmp_path)
+
+
+def test_a_restore_waits_for_a_foreign_open_transaction_and_takes_nothing_of_it(case: FaultCase) -> None:
+    case.send(400)
+    case.work_off()
+    foreign = case.foreign_transaction()
+    committed = case.committed()
+    case.send(400)
+    fold = CaseFold(case.name)
+    waits = metrics.RETRIES.labels(cause="Retryable")
+    before = waits._value.get()
+    with case.worker("new", fold, restore_timeout_s=1.0):
+        until(lambda: waits._value.get() > before, "word of a restore that cannot end")
+        assert fold.folded == 0 and case.committed() == committed
+        foreign.abort()
+        case.await_committed()
+    case.judge("new")
+
+
+def test_an_aborted_tail_is_passed_and_not_taken(case: FaultCase) -> None:
+    case.send(400)
+    case.work_off()
+    case.foreign_transaction().abort()
+    case.send(100)
+    case.work_off("new")
+    case.send(100)
+    case.work_off("0")
+    case.judge("0")
+
+
+def test_a_tail_that_is_only_a_marker_does_not_hang_a_restore(case: FaultCase) -> None:
+    case.send(400)
+    case.work_off()
+    ends = case.ends(case.states)
+    for number in range(case.partitions):
+        with case.store(number) as store:
+            assert store.position().changelog_offset == ends[number] - 1, "the tail is the last commit's marker"
+    case.send(100)
+    case.work_off(restore_timeout_s=5.0)
+    case.judge()
+
+
+def test_a_store_that_was_told_a_wrong_progress_is_restored_in_full(case: FaultCase) -> None:
+    case.send(400)
+    case.work_off()
+    with case.store(0) as store:
+        position = store.position()
+        wrong = {topic: offset - 1 for topic, offset in position.input_offsets.items()}
+        states = dict.fromkeys({event.user_id for event in case.sent})
+        store.write(states, Position(position.changelog_offset, wrong, position.complete_at_ms))
+    case.send(100)
+    case.work_off()
+    case.judge()
