@@ -10,7 +10,7 @@ import os
 import socket
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from confluent_kafka import KafkaException
@@ -45,17 +45,24 @@ appender.out.layout.pattern = [%d] %p %m (%c)%n
 
 
 class KafkaServer:
-    """A broker on fixed ports with its data in `folder`; it can be stopped and started again and keeps both."""
+    """A broker on fixed ports with its data in `folder`; it can be stopped and started again and keeps both.
+
+    For each of `proxy_ports` it listens on a port of its own, in `behind_proxy`; clients that come in there are told to go on
+    through the proxy.
+    """
 
     name = "kafka"
 
-    def __init__(self, folder: Path, settings: Settings, port: int, log: Path, children: Children) -> None:
+    def __init__(
+        self, folder: Path, settings: Settings, port: int, log: Path, children: Children, proxy_ports: Sequence[int] = ()
+    ) -> None:
         self.folder = folder.absolute()
         self.bootstrap_servers = f"127.0.0.1:{port}"
         self.log = log
         self.child: Child | None = None
         self._settings = settings
         self._port = port
+        self.behind_proxy = {proxy_port: free_port() for proxy_port in proxy_ports}
         self._controller_port = free_port()
         self._controller: Child | None = None
         self._children = children
@@ -130,7 +137,8 @@ class KafkaServer:
         (self.folder / "log4j2.properties").write_text(LOG4J)
         roles = {
             "controller": controller_properties(self._data("controller"), self._controller_port),
-            "broker": broker_properties(self._data("broker"), self._port, self._controller_port),
+            "broker": broker_properties(self._data("broker"), self._port, self._controller_port)
+            | proxied_listeners(self._port, self.behind_proxy),
         }
         for role, lines in roles.items():
             self._properties(role).write_text("".join(f"{name}={value}\n" for name, value in lines.items()))
@@ -206,7 +214,21 @@ def controller_properties(data: Path, port: int) -> Mapping[str, str | int]:
     return {**_node_properties("controller", CONTROLLER_ID, data, port), "listeners": f"CONTROLLER://127.0.0.1:{port}"}
 
 
-def broker_properties(data: Path, port: int, controller_port: int) -> Mapping[str, str | int]:
+def proxied_listeners(port: int, behind_proxy: Mapping[int, int]) -> dict[str, str | int]:
+    """One more listener for each proxy, which its clients are led back through; nothing without proxies."""
+    if not behind_proxy:
+        return {}
+    names = [f"PROXIED{number}" for number in range(len(behind_proxy))]
+    listeners = [f"{name}://127.0.0.1:{own}" for name, own in zip(names, behind_proxy.values(), strict=True)]
+    advertised = [f"{name}://127.0.0.1:{proxy}" for name, proxy in zip(names, behind_proxy, strict=True)]
+    return {
+        "listeners": ",".join([f"PLAINTEXT://127.0.0.1:{port}", *listeners]),
+        "advertised.listeners": ",".join([f"PLAINTEXT://127.0.0.1:{port}", *advertised]),
+        "listener.security.protocol.map": ",".join(f"{name}:PLAINTEXT" for name in ("PLAINTEXT", "CONTROLLER", *names)),
+    }
+
+
+def broker_properties(data: Path, port: int, controller_port: int) -> dict[str, str | int]:
     """Of a single broker for development: everything replicated once, nothing made by accident."""
     return {
         **_node_properties("broker", BROKER_ID, data, controller_port),

@@ -22,12 +22,13 @@ ALL_MODELS = tuple(model.name for model in MODELS)
 
 @dataclass(frozen=True)
 class Ports:
-    """Ports that were asked for; None takes a free one."""
+    """Ports that were asked for; None takes a free one. `kafka_proxies` are those of proxies that lead to the broker."""
 
     kafka: int | None = None
     triton_http: int | None = None
     triton_grpc: int | None = None
     triton_metrics: int | None = None
+    kafka_proxies: tuple[int, ...] = ()
 
     def triton(self) -> TritonPorts:
         """Triton's ports, each the one asked for or a free one.
@@ -130,7 +131,9 @@ def local_stack(
         own_kafka = own_triton = None
         if kafka and not settings.kafka.bootstrap_servers:
             port = chosen_port(ports.kafka, "--kafka-port")
-            own_kafka = KafkaServer(folder / "kafka", settings, port, logs / "kafka.log", children)
+            own_kafka = KafkaServer(
+                folder / "kafka", settings, port, logs / "kafka.log", children, proxy_ports=ports.kafka_proxies
+            )
         if triton and not settings.triton.grpc_address:
             own = ModelRepository(repository, models)
             own_triton = TritonServer(folder / "triton", settings, ports.triton(), own, logs / "triton.log", children)

@@ -7,25 +7,35 @@ import signal
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from deploy.local.child import Child
 from deploy.local.kafka import KafkaServer
 from schemas.settings import Settings
 from tests.chaos.fold_worker import POINTS
+from tests.chaos.proxy import Proxy
 
 PAUSE_S = 8.0
 """Longer than the group's session timeout of 6 s: the group gives the partitions of a stopped worker to others."""
+CUT_S = (7.0, 11.0)
+"""As long as that, so that the others take over and the one cut off comes back as a stranger."""
+STALL_S = (1.0, 12.0)
+"""From less than any timeout to more than a transaction's of 10 s: then what was held back arrives too late to count."""
+ANSWERS_LOST_S = (0.2, 2.0)
 DEATH_WAIT_S = 5.0
 """How long a worker that is to die at a point is given to get there; it may have nothing to do."""
 
 
 class FoldWorkers:
-    """Worker processes by replica name, each with its own kill file and its own store."""
+    """Worker processes by replica name, each with its own kill file and its own store.
 
-    def __init__(self, settings: Settings, folder: Path, count: int) -> None:
+    `proxies` stand between a replica and the broker.
+    """
+
+    def __init__(self, settings: Settings, folder: Path, count: int, proxies: Mapping[str, Proxy] | None = None) -> None:
         self._settings = settings
+        self._proxies = proxies or {}
         self.folder = folder
         self.replicas = [str(number) for number in range(count)]
         self._children: dict[str, Child] = {}
@@ -33,11 +43,15 @@ class FoldWorkers:
     def start(self, replica: str) -> None:
         """Start, or start again, one worker."""
         assert self._settings.kafka.bootstrap_servers
+        proxy = self._proxies.get(replica)
         environment = {
             **os.environ,
-            "PORTRAIT_KAFKA__BOOTSTRAP_SERVERS": self._settings.kafka.bootstrap_servers,
+            "PORTRAIT_KAFKA__BOOTSTRAP_SERVERS": f"127.0.0.1:{proxy.port}"
+            if proxy
+            else self._settings.kafka.bootstrap_servers,
             "PORTRAIT_RUNTIME__FOLDER": str(self.folder),
             "PORTRAIT_RUNTIME__REPLICA": replica,
+            "PORTRAIT_RUNTIME__MAX_BATCH": str(self._settings.runtime.max_batch),
         }
         command = [sys.executable, "-m", "tests.chaos.fold_worker", str(self.kill_file(replica))]
         self._children[replica] = Child(command, environment, self.folder / "logs" / f"{replica}.log")
@@ -75,9 +89,10 @@ class FoldWorkers:
 class Faults:
     """Does one seeded fault at a time. `done` counts them by kind."""
 
-    def __init__(self, workers: FoldWorkers, kafka: KafkaServer, seed: int) -> None:
+    def __init__(self, workers: FoldWorkers, kafka: KafkaServer, proxies: Mapping[str, Proxy], seed: int) -> None:
         self._workers = workers
         self._kafka = kafka
+        self._proxies = proxies
         self._chance = random.Random(seed)
         self.done: Counter[str] = Counter()
         self._kinds: dict[str, tuple[float, Callable[[str], None]]] = {
@@ -88,6 +103,9 @@ class Faults:
             "leave and come back": (3.0, self._leave),
             "broker stopped": (1.0, self._restart_broker),
             "broker killed": (1.0, self._kill_broker),
+            "network cut": (2.0, self._cut),
+            "network stall": (2.0, self._stall),
+            "network loses answers": (4.0, self._lose_answers),
         }
 
     def next(self) -> str:
@@ -132,6 +150,28 @@ class Faults:
         time.sleep(self._chance.uniform(0.0, 4.0))
         self._workers.start(replica)
         self.done["leave and come back"] += 1
+
+    def _cut(self, replica: str) -> None:
+        self._proxies[replica].cut()
+        time.sleep(self._chance.uniform(*CUT_S))
+        self._proxies[replica].mend()
+        self.done["network cut"] += 1
+
+    def _stall(self, replica: str) -> None:
+        requests, answers = self._chance.choice(((True, True), (True, False), (False, True)))
+        self._proxies[replica].hold(requests=requests, answers=answers)
+        time.sleep(self._chance.uniform(*STALL_S))
+        self._proxies[replica].release()
+        self.done["network stall"] += 1
+
+    def _lose_answers(self, replica: str) -> None:
+        """The broker does what it is asked, and the worker is never told: its commits end with an outcome unknown."""
+        self._proxies[replica].hold(requests=False, answers=True)
+        time.sleep(self._chance.uniform(*ANSWERS_LOST_S))
+        self._proxies[replica].cut()
+        self._proxies[replica].release()
+        self._proxies[replica].mend()
+        self.done["network loses answers"] += 1
 
     def _restart_broker(self, replica: str) -> None:
         self._kafka.stop()

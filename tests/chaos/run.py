@@ -1,4 +1,7 @@
-"""`make chaos MINUTES=30`: workers and broker die again and again under load; nothing may be lost, doubled or different."""
+"""`make chaos MINUTES=30`: workers, broker and network fail again and again under load.
+
+Nothing may be lost, doubled or different.
+"""
 
 import json
 import logging
@@ -15,8 +18,9 @@ from confluent_kafka import TopicPartition as KafkaTopicPartition
 from rich.console import Console
 from rich.progress import Progress
 
-from deploy.local.stack import local_stack
-from deploy.machine import machine
+from deploy.local.ports import free_port
+from deploy.local.stack import Ports, local_stack
+from deploy.machine import MachineMeter
 from deploy.topics import ensure_topics
 from schemas.errors import PortraitError
 from schemas.settings import KafkaSettings, RuntimeSettings, Settings
@@ -25,6 +29,7 @@ from tests.benchmarks.tag_fold import EVENTS, TOPICS, TagFold
 from tests.chaos.faults import Faults, FoldWorkers
 from tests.chaos.feed import Feed
 from tests.chaos.fold_judge import FoldVerdict, judge_fold
+from tests.chaos.proxy import Proxy
 
 PARTITIONS = 6
 DRAIN_S = 180.0
@@ -61,19 +66,23 @@ def chaos(plan: Plan, folder: Path, progress: Progress | None = None) -> ChaosOu
     """
     runtime = RuntimeSettings(folder=folder)
     base = Settings(kafka=KafkaSettings(partitions=PARTITIONS), runtime=runtime)
-    with local_stack(folder / "stack", base, triton=False) as stack:
+    ports = {str(number): free_port() for number in range(plan.workers)}  # a network of its own for each worker
+    with local_stack(folder / "stack", base, triton=False, ports=Ports(kafka_proxies=tuple(ports.values()))) as stack:
         ensure_topics(stack.settings, topics=(*TOPICS, *PORTRAIT_TOPICS))
-        workers = FoldWorkers(stack.settings, folder, plan.workers)
+        proxies = {replica: Proxy(port, stack.kafka.behind_proxy[port]) for replica, port in ports.items()}
+        workers = FoldWorkers(stack.settings, folder, plan.workers, proxies)
         feed = Feed(stack.settings.kafka, plan.seed, plan.users, plan.events_per_s)
         try:
             workers.start_all()
-            faults = Faults(workers, stack.kafka, plan.seed)
+            faults = Faults(workers, stack.kafka, proxies, plan.seed)
             restarted = torment(plan, faults, workers, feed, progress)
             sent = feed.stop()
             restarted += drain(stack.settings, workers)
         finally:
             feed.stop()
             workers.stop()
+            for proxy in proxies.values():
+                proxy.close()
         stores = [workers.store(replica) for replica in workers.replicas]
         return ChaosOutcome(judge_fold(stack.settings, stores), sent, dict(faults.done), restarted)
 
@@ -126,12 +135,13 @@ def main(
     workers: Annotated[int, typer.Option(help="worker processes")] = 2,
     keep: Annotated[Path | None, typer.Option(help="a new folder for data and logs, kept; default: a temporary one")] = None,
 ) -> None:
-    """Kill and stop workers and broker under load, then compare everything with a plain fold."""
+    """Kill and stop workers and broker and cut their network under load, then compare everything with a plain fold."""
     plan = Plan(
         minutes, random.SystemRandom().randrange(1_000_000) if seed is None else seed, workers, events_per_s=events_per_s
     )
     console = Console(stderr=True)
     console.print(f"seed {plan.seed}")
+    meter = MachineMeter()
     logging.getLogger("producers.publisher").setLevel(logging.CRITICAL)  # that the broker is away is what this is about
     with tempfile.TemporaryDirectory(prefix="portrait-chaos-") as temporary, Progress(console=console) as progress:
         outcome = chaos(plan, keep or Path(temporary), progress)
@@ -140,7 +150,7 @@ def main(
         "report": "chaos", "events": verdict.pop("events"), "faults": sum(outcome.faults.values()), **verdict,
         "sent": outcome.sent, "faults_by_kind": outcome.faults, "restarted": outcome.restarted, "seed": plan.seed,
         "minutes": plan.minutes, "workers": plan.workers, "events_per_s": plan.events_per_s,
-        "machine": machine(),
+        **meter.report(),
     }  # fmt: skip
     print(json.dumps(report))
     right = outcome.sent == outcome.verdict.events and not (
