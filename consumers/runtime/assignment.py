@@ -8,7 +8,7 @@ leave the consumer unable to close.
 
 import logging
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -46,6 +46,7 @@ class Task:
     topics: set[str] = field(default_factory=set)
     unplaced: set[str] = field(default_factory=set)
     input_offsets: dict[str, int] = field(default_factory=dict)
+    changelog_offset: int = 0
 
 
 class Assignment:
@@ -174,7 +175,8 @@ class Assignment:
         committed = self._placement.committed(task.partition for task in tasks)
         for task in tasks:
             own = committed[task.partition]
-            restored = own if task.store is None else dict(task.store.position().input_offsets)
+            position = Position(input_offsets=own) if task.store is None else task.store.position()
+            restored = dict(position.input_offsets)
             if restored != own:
                 detail = f"its input offsets {restored} are not the group's committed {own}"
                 self._distrust(task, TaskCorrupted(task.partition, detail))
@@ -182,7 +184,7 @@ class Assignment:
             for topic in sorted(task.unplaced):
                 self._placement.place(topic, task.partition, own)
                 task.unplaced.discard(topic)
-            task.input_offsets = own
+            task.input_offsets, task.changelog_offset = own, position.changelog_offset
             task.restored, task.wiped = True, False
 
     def _distrust(self, task: Task, why: TaskCorrupted) -> None:
@@ -224,10 +226,25 @@ class Assignment:
         if running:
             self._consumer.resume(running)
 
+    def check_changelog(self, delivered: Mapping[int, int]) -> None:
+        """Before a commit: what was just logged must lie behind what the stores hold; `delivered` are the offsets after it.
+
+        Raises:
+            ConfigError: the changelog is not the one the stores were made from.
+        """
+        for number, offset in delivered.items():
+            held = self.tasks[number].changelog_offset
+            if offset <= held:
+                raise ConfigError(
+                    f"partition {number}: a record of this commit lies at changelog offset {offset - 1}, but the store holds "
+                    f"the changelog up to {held}: it was deleted and created again under this worker. Nothing was committed; "
+                    "delete the group's offsets too, to fold again"
+                )
+
     def record_commit(self, partition: int, position: Position, states: dict[str, bytes | None]) -> None:
         """Step 8 for one partition: the committed states and offsets go into its store in one write."""
         task = self.tasks[partition]
-        task.input_offsets = dict(position.input_offsets)
+        task.input_offsets, task.changelog_offset = dict(position.input_offsets), position.changelog_offset
         if task.store is not None:  # the commit proves that the task was ours since before the turn began
             task.store.write(states, replace(position, complete_at_ms=self._turn_ms))
 

@@ -15,7 +15,7 @@ librdkafka 2.16 can fail or hang again and again, and the next producer's start 
 import logging
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
 from typing import Self
 
@@ -94,13 +94,17 @@ class Transaction:
         """Add the last record of a changelog partition; where it came to lie is in `delivered` once `finish` has returned."""
         self.produce(changelog, PROGRESS_KEY, value, partition, on_delivery=self._on_progress)
 
-    def finish(self) -> None:
-        """Flush, and commit if every record was delivered: the commit itself is refused when one was not."""
+    def finish(self, check: Callable[[Mapping[int, int]], None] = lambda _: None) -> None:
+        """Flush, and commit if every record was delivered: the commit itself is refused when one was not.
+
+        `check` is given `delivered` in between; what it raises keeps the transaction from being committed.
+        """
         deadline = time.monotonic() + RETRY_BUDGET_S
         while self._flush() and time.monotonic() < deadline:
             pass
         if len(self._producer):
             raise ProducerLost(f"{len(self._producer)} records were not delivered within {RETRY_BUDGET_S:.0f} s")
+        check(self.delivered)
         self._call(lambda: self._producer.commit_transaction(CALL_TIMEOUT_S))
         self._finished = True
 

@@ -42,6 +42,7 @@ BACKOFF_S = (0.2, 5.0)
 START_BUDGET_S = 30.0
 TABLES_BUDGET_S = 120.0
 LEAVE_BUDGET_S = 60.0
+SETTLE_S = 30.0
 
 
 class Worker:
@@ -60,6 +61,7 @@ class Worker:
         self._transaction: Transaction | None = None
         self._backoff = Backoff(*BACKOFF_S)
         self._lag_at = 0.0
+        self._settle_at = 0.0
 
     @property
     def started(self) -> bool:
@@ -165,12 +167,14 @@ class Worker:
         for part in revoked:
             self._positions.pop(part, None)
             self._committed.pop(part, None)
+            self._poller.ends.pop(part, None)
         self._processor.on_revoked(tasks)
 
     def _drop_all(self) -> None:
         self._transaction = None
         read = frozenset(self._positions) | frozenset(self._intake.positions)
         self._drop(read, frozenset(part.partition for part in read))
+        self._poller.ends.clear()
 
     def _main_loop(self) -> None:
         while not self._stop.is_set():
@@ -190,6 +194,7 @@ class Worker:
                 self._backoff.failed()
             except (Retryable, BadMessage) as error:  # BadMessage: a model refuses its input; waiting loses nothing
                 self._back_off(error)
+            self._settle()
             self._report_lag()
 
     def _new_transaction(self) -> Transaction:
@@ -221,7 +226,7 @@ class Worker:
                 # 5. changelog, outputs and dead letters
                 touched = self._produce(transaction, intake, outputs, offsets)
                 # 6. flush, every delivery a success; 7. commit
-                transaction.finish()
+                transaction.finish(self._assignment.check_changelog)
             # 8. one write per store: states, changelog offset, input offsets
             self._store(outputs, touched, transaction.delivered)
             metrics.COMMIT_SECONDS.observe(time.perf_counter() - committing)
@@ -291,6 +296,19 @@ class Worker:
         for letter in intake.dead_letters:
             metrics.DEAD_LETTERS.labels(reason=letter.reason).inc()
         log.debug("micro-batch of %d messages in %.1f ms", len(intake.records), seconds * 1000)
+
+    def _settle(self) -> None:
+        """Now and then, count what lies behind the last records as read, though only transaction markers are there: once
+        retention has deleted it, it would look like input that was lost."""
+        now = time.monotonic()
+        if now < self._settle_at:
+            return
+        self._settle_at = now + SETTLE_S
+        for part, end in self._poller.ends.items():
+            task = self._assignment.tasks.get(part.partition)
+            committed = end if task is None else task.input_offsets.get(part.topic, end)
+            if self._positions.get(part, committed) < end:
+                self._positions[part] = end
 
     def _report_lag(self) -> None:
         now = time.monotonic()

@@ -31,6 +31,7 @@ from consumers.runtime.worker import Worker
 from deploy.reading import read_all
 from deploy.topics import ensure_topics
 from producers.publisher import Publisher
+from schemas.errors import Retryable
 from schemas.settings import RuntimeSettings, Settings, load_settings
 from schemas.topics import Topic
 from tests.benchmarks.tag_fold import (
@@ -108,6 +109,18 @@ class FaultCase:
         self.sent += sent
         return sent
 
+    def send_in_a_transaction(self, number: int) -> None:
+        """Send the next events as another transactional job would: each partition then ends with a marker."""
+        producer = Producer(
+            {**self.kafka.client_config(), "transactional.id": f"{self.name}-source", "partitioner": "murmur2_random"}
+        )
+        producer.init_transactions(30)
+        producer.begin_transaction()
+        for event in itertools.islice(self.stream, number):
+            producer.produce(self.events.name, encode(event), event.user_id)
+            self.sent.append(event)
+        producer.commit_transaction(30)
+
     @contextmanager
     def worker(self, replica: str = "0", fold: CaseFold | None = None, **runtime: Any) -> Iterator[Worker]:
         """A worker in a thread; it must end without an error."""
@@ -139,8 +152,9 @@ class FaultCase:
         return Worker(fold or CaseFold(self.name), self.settings.model_copy(update={"runtime": own}), decode_event)
 
     def work_off(self, replica: str = "0", **runtime: Any) -> None:
-        """Run a worker until everything sent is committed."""
-        with self.worker(replica, **runtime):
+        """Run a worker until it has restored all partitions and everything sent is committed."""
+        with self.worker(replica, **runtime) as worker:
+            until(lambda: hasattr(worker, "_assignment") and worker._assignment.ready, "restored worker")
             self.await_committed()
 
     def await_committed(self, timeout_s: float = 40.0) -> None:
@@ -199,7 +213,12 @@ class FaultCase:
 
     def changelog(self) -> list[RawRecord]:
         """Every committed record of the changelog that is left."""
-        return list(read_all(self.kafka, (self.states,)))
+        deadline = time.monotonic() + 30
+        while True:
+            try:
+                return list(read_all(self.kafka, (self.states,)))
+            except Retryable:  # a broker that is busy with everything else may be away for a moment
+                assert time.monotonic() < deadline
 
     def judge(self, *replicas: str | Path, without: Iterable[Event] = (), erased: str = "") -> None:
         """Changelog, outputs and stores must be the plain fold of what was sent, record for record."""

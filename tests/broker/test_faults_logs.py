@@ -10,6 +10,7 @@ import pytest
 from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource, ResourceType
 
 from consumers.runtime import clients
+from consumers.runtime import worker as worker_module
 from consumers.runtime.store import Position
 from consumers.runtime.worker import Worker
 from deploy.local.kafka import BROKER_ID
@@ -28,7 +29,7 @@ def case(kafka: LocalStack, tmp_path: Path) -> FaultCase:
 
 @pytest.fixture
 def tombstones_kept_ms() -> str:
-    return "1500"
+    return "5000"
 
 
 @pytest.fixture
@@ -133,6 +134,19 @@ def test_a_new_group_starts_where_a_trimmed_log_begins(case: FaultCase) -> None:
     case.judge(without=lost)
 
 
+def test_a_trailing_marker_of_a_transaction_is_not_taken_for_lost_input(
+    case: FaultCase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worker_module, "SETTLE_S", 0.5)
+    case.send_in_a_transaction(100)
+    case.work_off()  # committed up to the ends, which are the markers'
+    case.trim(case.ends(case.events))
+    case.work_off()
+    case.send_in_a_transaction(100)
+    case.work_off()
+    case.judge()
+
+
 def test_a_second_distrust_after_a_proved_restore_wipes_again(case: FaultCase, caplog: pytest.LogCaptureFixture) -> None:
     case.send(300)
     case.work_off()
@@ -208,12 +222,14 @@ def test_a_compacted_tail_is_restored_by_a_store_that_stands_in_it_and_by_a_new_
             case.send(60)
             time.sleep(0.3)
         case.await_committed()
-    case.work_off("away")
-    case.judge("away")
-    case.work_off("new")
-    case.judge("new")
+    for replica in ("away", "new"):
+        case.work_off(replica)
+        case.send(50)
+        case.work_off(replica)
+        case.judge(replica)
 
 
 def next_record(case: FaultCase, partition: int, offset: int) -> int:
     """The offset of the first committed record of the changelog from there on."""
-    return min(raw.offset for raw in case.changelog() if raw.partition == partition and raw.offset >= offset)
+    left = (raw.offset for raw in case.changelog() if raw.partition == partition and raw.offset >= offset)
+    return min(left, default=offset)
