@@ -5,7 +5,7 @@ Times are Unix milliseconds. Ids are opaque strings. Lengths are bounded so that
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, TypeAdapter
+from pydantic import BaseModel, ConfigDict, FailFast, Field, StringConstraints, TypeAdapter
 
 SCHEMA_VERSION = 1
 VERSION_HEADER = "schema-version"
@@ -67,7 +67,7 @@ class UserAttributes(Message):
     location: Label | None = None
     occupation: Label | None = None
     language: Language | None = None
-    tags: list[Label] = Field(default_factory=list, max_length=32)
+    tags: Annotated[list[Label], FailFast()] = Field(default_factory=list, max_length=32)
     free_text: Text | None = None
 
 
@@ -122,9 +122,11 @@ class Item(Message):
     language: Language = "en"
     title: Annotated[str, StringConstraints(min_length=1, max_length=500)]
     description: Annotated[str, StringConstraints(max_length=20_000)] = ""
-    tags: list[Label] = Field(default_factory=list, max_length=32)
+    tags: Annotated[list[Label], FailFast()] = Field(default_factory=list, max_length=32)
     attributes: dict[str, str | float | int | bool] = Field(default_factory=dict, max_length=64)
-    media_urls: list[Annotated[str, StringConstraints(max_length=2000)]] = Field(default_factory=list, max_length=16)
+    media_urls: Annotated[list[Annotated[str, StringConstraints(max_length=2000)]], FailFast()] = Field(
+        default_factory=list, max_length=16
+    )
     published_at_ms: TimeMs = 0
     available_from_ms: TimeMs | None = None
     available_until_ms: TimeMs | None = None
@@ -134,7 +136,7 @@ class ItemVector(Message):
     """An item's text embedding, of unit length."""
 
     item_id: Identifier
-    vector: list[float]
+    vector: Annotated[list[float], FailFast()]
     model_name: str
     model_version: str
 
@@ -168,7 +170,7 @@ class Statement(Message):
     stance: Stance
     value: str | None = None
     strength: float = Field(ge=0, le=1)
-    evidence: list[str] = Field(min_length=1)
+    evidence: Annotated[list[str], FailFast()] = Field(min_length=1)
 
 
 class ProfileRequest(Message):
@@ -182,7 +184,7 @@ class ProfileRequest(Message):
     state_version: Count
     state_life: Count = Field(0, description="`UserState.life`: a text from before an erasure is not taken for one of after")
     event_count: Count = Field(description="events in the state the statements rest on")
-    statements: list[Statement] = Field(min_length=1)
+    statements: Annotated[list[Statement], FailFast()] = Field(min_length=1)
     requested_at_ms: TimeMs
     cause: Cause
 
@@ -192,7 +194,7 @@ class Sentence(Message):
 
     text: str
     source: Literal["llm", "plain"]
-    statements: list[int] = Field(description="indexes of the statements this sentence rests on")
+    statements: Annotated[list[int], FailFast()] = Field(description="indexes of the statements this sentence rests on")
 
 
 class UserProfile(Message):
@@ -204,9 +206,11 @@ class UserProfile(Message):
     state_version: Count
     state_life: Count = Field(0, description="as in the request")
     event_count: Count = Field(description="as in the request")
-    statements: list[Statement]
-    summary: list[Sentence]
-    text_vector: list[Component] = Field(max_length=8192, description="embedding of the summary, of unit length")
+    statements: Annotated[list[Statement], FailFast()]
+    summary: Annotated[list[Sentence], FailFast()]
+    text_vector: Annotated[list[Component], FailFast()] = Field(
+        max_length=8192, description="embedding of the summary, of unit length"
+    )
     model_name: str
     model_version: str
     generated_tokens: int = 0
@@ -233,14 +237,14 @@ class RecommendedItem(Message):
     item_id: Identifier
     title: str
     score: float
-    reasons: list[Reason]
+    reasons: Annotated[list[Reason], FailFast()]
 
 
 class Recommendations(Message):
     """A user's top-k list, best first."""
 
     user_id: Identifier
-    items: list[RecommendedItem]
+    items: Annotated[list[RecommendedItem], FailFast()]
     state_version: Count
     profile_state_version: int | None = None
     model_name: str

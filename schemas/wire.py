@@ -2,8 +2,9 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from operator import attrgetter
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+import msgspec
 from pydantic import BaseModel, ValidationError
 
 from schemas import metrics, topics
@@ -21,42 +22,53 @@ from schemas.messages import (
     UserProfile,
 )
 from schemas.settings import FoldSettings
+from schemas.shape import shape_of
 
 Headers = Sequence[tuple[str, bytes | None]]
 
 DEAD_LETTER_PREFIX = "portrait-"
 """Our headers on a dead letter start with this: reason, detail, source-topic, source-partition, source-offset, …"""
 
+MAX_USER_INPUT_BYTES = 128 * 1024
+"""Largest event or attributes: what their fields may hold takes less, however it is escaped."""
+MAX_CONTROL_BYTES = 8 * 1024
+LARGE_BYTES = 4 * 1024
+"""From here on a message's shape is looked at before it is validated."""
 _OUR_VERSION = b"%d" % SCHEMA_VERSION
 
 
 class _Border(NamedTuple):
-    """How a topic's records are read. `time_field` is None where no time is checked."""
+    """How a topic's records are read. `time_field` is None where no time is checked, `shape` where all messages are small."""
 
     parse: Callable[[bytes], BaseModel]
     owner: Callable[[BaseModel], str]
     null_has_meaning: bool
     time_field: str | None
+    max_bytes: int
+    shape: msgspec.json.Decoder[Any] | None
 
 
-def _border(topic: topics.Topic, parse: Callable[[bytes], BaseModel], time_field: str | None = None) -> _Border:
+def _border(topic: topics.Topic, model: type[BaseModel], time_field: str | None = None) -> _Border:
+    parse = model.__pydantic_validator__.validate_json  # what model_validate_json calls, less half a microsecond
     null_has_meaning = "compact" in topic.cleanup_policy or topic is topics.PROFILE_REQUESTS
-    return _Border(parse, attrgetter(topic.key.value), null_has_meaning, time_field)
+    max_bytes = MAX_USER_INPUT_BYTES if time_field else topics.MAX_MESSAGE_BYTES
+    return _Border(parse, attrgetter(topic.key.value), null_has_meaning, time_field, max_bytes, shape_of(model))
 
 
-def _json(model: type[BaseModel]) -> Callable[[bytes], BaseModel]:
-    return model.__pydantic_validator__.validate_json  # what model_validate_json calls, less half a microsecond
+def _controls_border() -> _Border:
+    parse = USER_CONTROL.validator.validate_json
+    return _Border(parse, attrgetter("user_id"), False, "issued_at_ms", MAX_CONTROL_BYTES, None)
 
 
 _BORDERS: Mapping[str, _Border] = {
-    topics.BEHAVIOR_EVENTS.name: _border(topics.BEHAVIOR_EVENTS, _json(BehaviorEvent), "event_time_ms"),
-    topics.USER_ATTRIBUTES.name: _border(topics.USER_ATTRIBUTES, _json(UserAttributes), "updated_at_ms"),
-    topics.USER_CONTROLS.name: _border(topics.USER_CONTROLS, USER_CONTROL.validator.validate_json, "issued_at_ms"),
-    topics.ITEMS.name: _border(topics.ITEMS, _json(Item)),
-    topics.ITEM_VECTORS.name: _border(topics.ITEM_VECTORS, _json(ItemVector)),
-    topics.PROFILE_REQUESTS.name: _border(topics.PROFILE_REQUESTS, _json(ProfileRequest)),
-    topics.USER_PROFILES.name: _border(topics.USER_PROFILES, _json(UserProfile)),
-    topics.RECOMMENDATIONS.name: _border(topics.RECOMMENDATIONS, _json(Recommendations)),
+    topics.BEHAVIOR_EVENTS.name: _border(topics.BEHAVIOR_EVENTS, BehaviorEvent, "event_time_ms"),
+    topics.USER_ATTRIBUTES.name: _border(topics.USER_ATTRIBUTES, UserAttributes, "updated_at_ms"),
+    topics.USER_CONTROLS.name: _controls_border(),
+    topics.ITEMS.name: _border(topics.ITEMS, Item),
+    topics.ITEM_VECTORS.name: _border(topics.ITEM_VECTORS, ItemVector),
+    topics.PROFILE_REQUESTS.name: _border(topics.PROFILE_REQUESTS, ProfileRequest),
+    topics.USER_PROFILES.name: _border(topics.USER_PROFILES, UserProfile),
+    topics.RECOMMENDATIONS.name: _border(topics.RECOMMENDATIONS, Recommendations),
 }
 
 
@@ -79,6 +91,8 @@ def decode(
         if not border.null_has_meaning:
             raise BadMessage("missing_value", "the value is null")
         return text_key, None
+    if len(value) > LARGE_BYTES:
+        _check_large(value, border)
     try:
         message = border.parse(value)
     except ValidationError as error:
@@ -109,6 +123,19 @@ def _decode_key(key: bytes | None) -> str:
         return key.decode()
     except UnicodeDecodeError:
         raise BadMessage("bad_key", "the key is not UTF-8") from None
+
+
+def _check_large(value: bytes, border: _Border) -> None:
+    if len(value) > border.max_bytes:
+        raise BadMessage("too_large", f"{len(value)} bytes; a message of this topic has at most {border.max_bytes}")
+    if border.shape is None:
+        return
+    try:
+        border.shape.decode(value)
+    except msgspec.ValidationError as error:
+        raise BadMessage("invalid", f"{error}"[:300]) from None
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
+        pass  # no JSON in msgspec's eyes; that is for the validator to say
 
 
 def _refusal(error: ValidationError) -> BadMessage:

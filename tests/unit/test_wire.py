@@ -1,14 +1,17 @@
 """What is let in at the border, and the reason given for what is not."""
 
 import json
+import time
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from schemas import metrics
 from schemas.errors import BadMessage
-from schemas.messages import BehaviorEvent, UserAttributes
+from schemas.messages import BehaviorEvent, Cause, Sentence, Statement, UserAttributes, UserProfile, encode
 from schemas.settings import FoldSettings
-from schemas.topics import BEHAVIOR_EVENTS, PROFILE_REQUESTS, USER_ATTRIBUTES, USER_CONTROLS
+from schemas.topics import BEHAVIOR_EVENTS, PROFILE_REQUESTS, USER_ATTRIBUTES, USER_CONTROLS, USER_PROFILES
 from schemas.wire import decode
 
 LIMITS = FoldSettings()
@@ -36,7 +39,11 @@ def test_a_good_event_and_unknown_fields() -> None:
         ("not_json", b"{"),
         ("not_json", b""),
         ("not_json", b'{"event_id": "\xff"}'),
-        ("not_json", b"[" * 10_000),
+        ("not_json", b"[" * 4_000),
+        ("too_large", changed(new_field="x" * 200_000)),
+        ("invalid", changed(item_id=[{}] * 30_000)),
+        ("invalid", b"{" + b'"a":1,' * 10_000 + b'"b":2}'),
+        ("not_json", changed(new_field="x" * 5_000)[:-1]),
         ("invalid", b"[]"),
         ("invalid", changed(event_time_ms="1790000000000")),
         ("invalid", changed(event_time_ms=-5)),
@@ -92,3 +99,48 @@ def test_a_fast_clock_does_not_keep_a_user_from_correcting_what_they_declared() 
     _, message = decoded(ahead, USER_ATTRIBUTES.name)
     assert isinstance(message, UserAttributes)
     assert message.updated_at_ms == NOW
+
+
+@given(st.recursive(st.none() | st.booleans() | st.integers() | st.text(max_size=5), lambda part: st.lists(part, max_size=3)))
+def test_a_large_message_gets_the_verdict_of_a_small_one(part: object) -> None:
+    """Its shape is looked at first, which must refuse nothing that the model takes."""
+    for name in ("item_id", "value", "text", "event_time_ms", "unknown"):
+        verdicts = []
+        for padding in ("x", "x" * 5000):
+            try:
+                verdicts.append(decoded(changed(**{name: part, "padding": padding})))
+            except BadMessage as refusal:
+                verdicts.append(refusal.reason)
+        assert verdicts[0] == verdicts[1]
+
+
+def test_every_message_in_full_passes_for_its_shape() -> None:
+    everything = {"free_text": "\u00e9" * 4000, "tags": ["\U0001d54f" * 64] * 32, "age": 1, "gender": "other"}
+    value = json.dumps({"user_id": "u", "updated_at_ms": NOW, "location": "x", **everything}).encode()
+    _, message = decoded(value, USER_ATTRIBUTES.name)
+    assert isinstance(message, UserAttributes) and len(message.tags) == 32
+    widest = changed(text="\U0001d54f" * 4000, event_id="\U0001d54f" * 128, item_id="\U0001d54f" * 128)
+    assert len(widest) > 40_000 and isinstance(decoded(widest)[1], BehaviorEvent)
+    vector = [0.123456] * 1000
+    profile = answer().model_copy(update={"text_vector": vector})
+    assert decoded(encode(profile), USER_PROFILES.name) == ("u", profile)
+
+
+@pytest.mark.parametrize("hole", [b"[" + b"{}," * 150_000 + b"{}]", b"[" + b'{"topic":1},' * 50_000 + b"{}]"])
+def test_a_megabyte_of_structure_is_refused_at_once(hole: bytes) -> None:
+    """It took seconds, one error and one copy of the whole for each part of it."""
+    value = b'{"user_id": "u", "statements": ' + hole + b"}"
+    started = time.process_time()
+    with pytest.raises(BadMessage, match="invalid"):
+        decoded(value, USER_PROFILES.name)
+    assert time.process_time() - started < 0.2
+
+
+def answer() -> UserProfile:
+    cause = Cause(topic="t", partition=0, offset=0, record_time_ms=0, waiting_since_ms=0)
+    statement = Statement(topic="sports", stance="likes", strength=0.5, evidence=["event:e1"])
+    return UserProfile(
+        user_id="u", request_id="r", language="en", state_version=1, event_count=3, statements=[statement] * 20,
+        summary=[Sentence(text="Likes sports.", source="plain", statements=[0])], text_vector=[], model_name="m",
+        model_version="1", generated_at_ms=NOW, requested_at_ms=NOW, cause=cause,
+    )  # fmt: skip
