@@ -3,12 +3,14 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from hypothesis import settings
+import pytest
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 from pydantic import BaseModel
 
 from consumers.consent import consents
+from consumers.fold import fold
 from consumers.overlay import fold_batch
 from consumers.runtime.processor import Batch, Record, StateKey
 from deploy.judge import plain_fold
@@ -268,3 +270,103 @@ class FoldMachine(RuleBasedStateMachine):
 
 FoldMachine.TestCase.settings = settings(max_examples=100, stateful_step_count=25, deadline=None)
 test_the_fold_is_what_the_reference_says = FoldMachine.TestCase
+
+
+def record(topic: Topic, offset: int, timestamp_ms: int, message: BaseModel | None) -> Record:
+    return Record(topic.name, 0, offset, timestamp_ms, "ann", message)
+
+
+def view(number: int, event_time_ms: int = START_MS) -> BehaviorEvent:
+    return BehaviorEvent(event_id=f"e{number:02}", user_id="ann", item_id="i", type="view", event_time_ms=event_time_ms)
+
+
+AGREE = ConsentControl(user_id="ann", issued_at_ms=START_MS, purpose="profile", granted=True)
+ERASE = EraseControl(user_id="ann", issued_at_ms=START_MS)
+
+
+@pytest.mark.parametrize("agreed_ms", [START_MS, START_MS - 5000, START_MS + 1])
+@pytest.mark.parametrize("in_one_batch", [True, False])
+def test_what_a_user_says_after_an_erasure_counts_whatever_its_timestamp(agreed_ms: int, in_one_batch: bool) -> None:
+    """Consent of the same millisecond was taken for older than the erasure, and undone by it."""
+    records = [
+        record(BEHAVIOR_EVENTS, 0, START_MS - 1, view(1)),
+        record(USER_CONTROLS, 0, START_MS, ERASE),
+        record(USER_CONTROLS, 1, agreed_ms, AGREE),
+    ]
+    worker = Worker()
+    for batch in [records] if in_one_batch else [[one] for one in records]:
+        worker.take(batch)
+    assert worker.state("ann").consent == {"profile": True}
+    assert plain_fold(records, Settings(fold=RULES))[0] == {"ann": worker.state("ann")}
+
+
+def test_a_tombstone_without_a_timestamp_is_folded() -> None:
+    """It was taken for older than an erasure that never was."""
+    worker = Worker()
+    worker.take([record(USER_ATTRIBUTES, 0, START_MS, UserAttributes(user_id="ann", updated_at_ms=START_MS, age=30))])
+    worker.take([record(USER_ATTRIBUTES, 1, -1, None)])
+    assert worker.state("ann").attributes is None
+
+
+@settings(deadline=None)
+@given(st.lists(st.integers(0, 5), max_size=12), st.integers(0, 5), st.lists(st.integers(1, 4), max_size=12))
+def test_no_event_sent_before_an_erasure_comes_back(sent_ms: list[int], erased_ms: int, lead: list[int]) -> None:
+    """Events lag behind controls by any number of batches."""
+    events = [record(BEHAVIOR_EVENTS, offset, START_MS + at_ms, view(offset)) for offset, at_ms in enumerate(sorted(sent_ms))]
+    worker = Worker()
+    worker.take([record(USER_CONTROLS, 0, START_MS + erased_ms, ERASE)])
+    for size in [*lead, len(events)]:
+        batch, events = events[:size], events[size:]
+        worker.take(batch)
+    kept = [f"e{offset:02}" for offset, at_ms in enumerate(sorted(sent_ms)) if at_ms > erased_ms]
+    assert sum(worker.state("ann").type_counts.values()) == len(kept)
+    assert {one.event_id for one in worker.state("ann").events} == set(kept[-RULES.history_length :])
+
+
+def test_a_text_from_before_an_erasure_is_taken_off_its_topic() -> None:
+    worker = Worker()
+    worker.take([record(USER_CONTROLS, 0, START_MS, AGREE), record(BEHAVIOR_EVENTS, 0, START_MS, view(1))])
+    old = worker.state("ann")
+    again = AGREE.model_copy(update={"issued_at_ms": START_MS + 2})
+    worker.take([record(USER_CONTROLS, 1, START_MS + 1, ERASE), record(USER_CONTROLS, 2, START_MS + 2, again)])
+    worker.take([record(BEHAVIOR_EVENTS, 1, START_MS + 3, view(2))])
+    statement = Statement(topic="sports", stance="likes", strength=0.5, evidence=["event:e01"])
+    text = UserProfile(
+        user_id="ann", request_id="r", language="en", state_version=old.version, state_life=old.life, event_count=1,
+        statements=[statement], summary=[], text_vector=[], model_name="m", model_version="1", generated_at_ms=START_MS,
+        requested_at_ms=START_MS, cause=NOBODY,
+    )  # fmt: skip
+    batch = Batch([record(USER_PROFILES, 0, START_MS + 4, text)], worker.load)
+    [user] = fold_batch(batch, RULES, worker.erased_at_ms)
+    assert user.withdrew_profile and not user.changed and user.state.profile is None
+
+
+def test_late_and_repeated_events_are_counted_apart() -> None:
+    worker, bound_ms = Worker(), int(RULES.max_late_s * 1000)
+    worker.take([record(BEHAVIOR_EVENTS, 0, START_MS, view(1))])
+    sent = [view(1, START_MS - 2 * bound_ms), view(2, START_MS - bound_ms - 1), view(3, START_MS - bound_ms)]
+    batch = Batch([record(BEHAVIOR_EVENTS, number, START_MS, one) for number, one in enumerate(sent, 1)], worker.load)
+    [user] = fold_batch(batch, RULES, {})
+    assert (user.duplicates, user.late, [one.event_id for one in user.events]) == (1, 1, ["e03"])
+
+
+def test_the_example_of_the_docs() -> None:
+    noon, minute, rules = START_MS, 60_000, FoldSettings(history_length=3)
+    day = 24 * 60 * minute
+    sent = [
+        (0, "a", 0), (10, "b", 10 * minute), (20, "c", 5 * minute), (21, "c", 5 * minute), (30, "d", 210 * minute),
+        (40, "e", -60 * minute), (41, "e", -60 * minute), (50, "f", 2 * day), (55, "g", -60 * day),
+    ]  # fmt: skip
+    state, histories = UserState(), []
+    for recorded_min, event_id, happened_ms in sent:
+        event = view(0, noon + happened_ms).model_copy(update={"event_id": event_id})
+        try:
+            _, read = decode(BEHAVIOR_EVENTS.name, b"ann", encode(event), None, noon + recorded_min * minute, rules)
+        except BadMessage as refusal:
+            histories.append(refusal.reason)
+        else:
+            fold(state, BEHAVIOR_EVENTS.name, read, rules)
+            histories.append(" ".join(one.event_id for one in state.events))
+    assert histories == ["a", "a b", "a c b", "a c b", "c b d", "c b d", "c b d", "absurd_time", "c b d"]
+    assert state.event_count == len("abcde")
+    assert state.events[-1].event_time_ms == noon + 30 * minute
