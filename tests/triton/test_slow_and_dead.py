@@ -31,6 +31,7 @@ CLOSED, OPEN = 0, 2
 TIMEOUT_S = 0.5
 LONGEST_PAUSE_S = 0.8
 ITEM_COUNT = 300
+OUTAGE_S = 3.0
 FAST_S = 0.05
 """A call that is not made takes no longer."""
 
@@ -60,6 +61,17 @@ def client(server: LocalStack) -> Iterator[InferenceClient]:
     client = InferenceClient(triton_settings(server))
     client.wait_ready(["text_encoder"], timeout_s=30)
     assert client.encode_texts(["warm"]).any()
+    yield client
+    client.close()
+
+
+@pytest.fixture
+def unhurried(server: LocalStack) -> Iterator[InferenceClient]:
+    """A client that waits as long as it takes."""
+    client = InferenceClient(
+        TritonSettings(grpc_address=server.settings.triton.grpc_address, encoder_timeout_s=60.0, max_batch=16)
+    )
+    client.wait_ready(["text_encoder"], timeout_s=60)
     yield client
     client.close()
 
@@ -148,12 +160,12 @@ def test_a_short_outage_is_bridged_by_repeats_inside_the_call(server: LocalStack
     patient.close()
 
 
-def test_one_refused_text_is_left_without_a_vector_and_the_server_is_not_blamed(client: InferenceClient) -> None:
+def test_one_refused_text_is_left_without_a_vector_and_the_server_is_not_blamed(unhurried: InferenceClient) -> None:
     texts = [f"text {number}" for number in range(40)]
     texts[7] = texts[33] = "REFUSE this"
-    vectors = client.encode_texts(texts)
+    vectors = unhurried.encode_texts(texts)
     assert sorted(np.flatnonzero(~vectors.any(axis=1))) == [7, 33]
-    alone = np.concatenate([client.encode_texts([text]) for text in texts if "REFUSE" not in text])
+    alone = np.concatenate([unhurried.encode_texts([text]) for text in texts if "REFUSE" not in text])
     assert np.array_equal(vectors[vectors.any(axis=1)], alone)
     assert breaker_state() == CLOSED
 
@@ -161,10 +173,13 @@ def test_one_refused_text_is_left_without_a_vector_and_the_server_is_not_blamed(
 @pytest.fixture
 def settings(kafka: LocalStack, server: LocalStack, tmp_path: Path) -> Settings:
     runtime = RuntimeSettings(folder=tmp_path)
-    return kafka.settings.model_copy(update={"runtime": runtime, "triton": triton_settings(server)})
+    triton = triton_settings(server).model_copy(update={"encoder_timeout_s": 2.0, "max_batch": 8})
+    return kafka.settings.model_copy(update={"runtime": runtime, "triton": triton})
 
 
-def test_a_catalogue_is_encoded_through_hangs_and_deaths_and_nothing_is_lost(server: LocalStack, settings: Settings) -> None:
+def test_a_catalogue_is_encoded_through_hangs_and_deaths_and_nothing_is_lost(
+    server: LocalStack, settings: Settings, unhurried: InferenceClient
+) -> None:
     mark = uuid.uuid4().hex[:8]
     items = [
         Item(item_id=f"{mark}-{n}", domain="video", title="REFUSE" if n % 50 == 7 else f"SLEEP item {n}")
@@ -178,9 +193,9 @@ def test_a_catalogue_is_encoded_through_hangs_and_deaths_and_nothing_is_lost(ser
         for outage, encoded in ((stopped, 10), (dead, 80), (stopped, 160)):
             assert len(await_vectors(settings, mark, encoded)) < ITEM_COUNT, "the outage came too late"
             with outage(server.triton):
-                time.sleep(2.0)
+                time.sleep(OUTAGE_S)
         found = await_vectors(settings, mark, len(items))
-    expected = client.encode_texts([item_text(item) for item in items])
+    expected = unhurried.encode_texts([item_text(item) for item in items])
     for item, vector in zip(items, expected, strict=True):
         message = found[item.item_id]
         if not vector.any():
