@@ -33,6 +33,11 @@ class WorkerProbe:
         kilobytes = {words[0]: int(words[1]) for words in lines if words[0] in ("VmRSS:", "VmHWM:")}
         return kilobytes["VmRSS:"] * 1024, kilobytes["VmHWM:"] * 1024
 
+    def batches(self) -> tuple[int, int]:
+        """Messages folded so far, and the micro-batches that they came in."""
+        metrics = scrape(self._url())
+        return tuple(int(metrics.total(f"portrait_batch_messages_{part}") or 0) for part in ("sum", "count"))  # type: ignore[return-value]
+
     def await_assigned(self) -> None:
         """Return when it has been given partitions."""
         self._until(self._assigned, "was given no partitions")

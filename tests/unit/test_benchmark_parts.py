@@ -60,7 +60,8 @@ def test_states_in_bulk_are_the_plain_folds_and_repeat_with_the_seed() -> None:
     assert States(20, seed=4)[0] != states[0]
 
 
-def test_the_load_is_drawn_evenly() -> None:
-    drawn = [event.user_id for event in load(10, 5000, seed=1)]
-    assert set(drawn) == {f"user-{number}" for number in range(10)}
-    assert max(map(drawn.count, set(drawn))) < 2 * min(map(drawn.count, set(drawn)))
+def test_under_load_users_take_turns_so_that_nobody_comes_twice_in_a_row() -> None:
+    drawn = [event.user_id for event in load(10, 35, seed=1)]
+    assert set(drawn[:10]) == set(drawn[10:20]) == {f"user-{number}" for number in range(10)}
+    assert drawn[:10] != sorted(drawn[:10])
+    assert len(drawn) == 35
