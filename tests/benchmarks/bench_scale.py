@@ -1,9 +1,9 @@
 """`make bench-scale`: cost of an event, size of a user and time of a restore, as users and workers become more.
 
 For each size: every user's state (50 events) is put on the changelog by the shortcut of scale_load.py, a worker restores it
-and folds new events of users who take turns; CPU time is that of the worker process. Then it is killed under load and comes back
-to its own store. At last what the stores hold is compared with a plain fold. 2 cores cannot show wall-clock scaling; CPU time
-can.
+and folds new events of users who take turns; CPU time is that of the worker process. Then it is killed under load and comes
+back to its own store. At last what the stores hold is compared with a plain fold. 2 cores cannot show wall-clock scaling; CPU
+time can.
 """
 
 import json
@@ -14,6 +14,7 @@ from typing import Annotated, Any
 
 import msgspec
 import typer
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
@@ -137,10 +138,8 @@ def plain(states: States, user_id: str, sent: list[Event]) -> bytes:
 
 def table(steps: Sequence[Figures]) -> Table:
     """For people."""
-    shown = Table(
-        title="CPU of an event, mean batch, restore and return after kill -9, disk of a user, resident memory",
-        title_justify="left",
-    )
+    title = "CPU of an event, mean batch, restore, back after kill -9, disk of a user, memory"
+    shown = Table(title=title, title_justify="left", box=SIMPLE_HEAD)
     for column in ("users", "workers", "CPU µs", "batch", "restore s", "back s", "disk B", "MiB", "differ"):
         shown.add_column(column, justify="right", no_wrap=True)
     for step in steps:
