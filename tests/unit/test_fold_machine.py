@@ -211,6 +211,14 @@ class FoldMachine(RuleBasedStateMachine):
             if ago < len(requests):
                 self.publish_profile(user_id, *requests[-1 - ago], off_by)
 
+    @rule(user_id=users, deeds=st.lists(deeds, min_size=1, max_size=6), step_ms=steps_ms)
+    def leave_and_return(self, user_id: str, deeds: list[Deed], step_ms: int) -> None:
+        """Erased while a text is under way, which arrives when the user has come back."""
+        self.narrate(user_id, [], 0)
+        self.say(user_id, [Word("erase", 0, True), Word("consent", 1, True)], step_ms)
+        self.do(user_id, deeds, step_ms)
+        self.narrate(user_id, [0], 0)
+
     def publish_profile(self, user_id: str, request_id: str, version: int, life: int, off_by: int) -> None:
         self.serial += 1
         word = f"<topic {self.serial}>"
