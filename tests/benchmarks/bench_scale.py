@@ -139,7 +139,7 @@ def plain(states: States, user_id: str, sent: list[Event]) -> bytes:
 def table(steps: Sequence[Figures]) -> Table:
     """For people."""
     title = "CPU of an event, mean batch, restore, back after kill -9, disk of a user, memory"
-    shown = Table(title=title, title_justify="left", box=SIMPLE_HEAD)
+    shown = Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
     for column in ("users", "workers", "CPU µs", "batch", "restore s", "back s", "disk B", "MiB", "differ"):
         shown.add_column(column, justify="right", no_wrap=True)
     for step in steps:

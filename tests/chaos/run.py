@@ -136,9 +136,8 @@ def main(
     keep: Annotated[Path | None, typer.Option(help="a new folder for data and logs, kept; default: a temporary one")] = None,
 ) -> None:
     """Kill and stop workers and broker and cut their network under load, then compare everything with a plain fold."""
-    plan = Plan(
-        minutes, random.SystemRandom().randrange(1_000_000) if seed is None else seed, workers, events_per_s=events_per_s
-    )
+    drawn = random.SystemRandom().randrange(1_000_000) if seed is None else seed
+    plan = Plan(minutes, drawn, workers=workers, events_per_s=events_per_s)
     console = Console(stderr=True)
     console.print(f"seed {plan.seed}")
     meter = MachineMeter()
