@@ -22,7 +22,7 @@ MESSAGES = 300_000
 USERS = 5_000
 PADDING = 1000
 """Characters added to each message, noise that hardly compresses: the lag is larger than the worker may become."""
-LIMIT_MB = 320
+LIMIT_MB = 300
 STUCK_S = 60.0
 
 
