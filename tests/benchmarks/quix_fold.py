@@ -24,7 +24,7 @@ def fold(event: dict, state: State) -> dict:
     for tag in event["tags"]:
         tags[tag] = tags.get(tag, 0.0) + event["weight"]
     state.set("state", known)
-    _, strongest = max(zip(tags.values(), tags))
+    _, strongest = max(zip(tags.values(), tags, strict=True))
     return {"count": known["count"], "event_id": event["event_id"], "tag": strongest}
 
 
