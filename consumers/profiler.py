@@ -4,9 +4,10 @@ from them: a fresh list per user and micro-batch, and requests for new profile t
 import time
 import uuid
 from collections import defaultdict
-from collections.abc import Sequence
-from itertools import islice
+from collections.abc import Iterable, Sequence
+from itertools import islice, takewhile
 
+from consumers.awaited import Awaited
 from consumers.catalogue import Catalogue
 from consumers.consent import consents
 from consumers.features import declared_texts, user_features
@@ -38,8 +39,6 @@ from schemas.topics import (
 )
 
 START_BUDGET_S = 60.0
-MAX_WAITING = 100_000
-"""Items, and declared texts, remembered as waited for; users of others wait for their next event instead."""
 RELISTED_PER_BATCH = 32
 """Users whose lists are made again in one batch because what they waited for is there: others must not wait long for them."""
 CLEAR_DISLIKE = -4.0
@@ -62,8 +61,8 @@ class Profiler:
         self._list_rules = ListRules.of(settings)
         self._catalogue = Catalogue()
         self._tag_vectors = TagVectors(inference.encode_texts_soon)
-        self._waiting_for_item: dict[str, set[StateKey]] = {}
-        self._waiting_for_text: dict[str, set[StateKey]] = {}
+        self._waiting_for_item = Awaited()
+        self._waiting_for_text = Awaited()
         self._outdated: dict[StateKey, Topic] = {}
         self._asked: dict[StateKey, float] = {}
         self._erased_at_ms: dict[StateKey, int] = {}
@@ -155,9 +154,9 @@ class Profiler:
     def _outdated_users(self, batch: Batch, touched: set[StateKey]) -> list[tuple[StateKey, UserState, Cause]]:
         """Users whose item or declared text was not there when their list was made, now that it is; a few at a time."""
         for item_id in self._catalogue.drain_arrivals():
-            self._outdated.update(dict.fromkeys(sorted(self._waiting_for_item.pop(item_id, ())), ITEM_VECTORS))
+            self._outdated.update(dict.fromkeys(self._waiting_for_item.arrived(item_id), ITEM_VECTORS))
         for text in self._tag_vectors.arrivals():
-            self._outdated.update(dict.fromkeys(sorted(self._waiting_for_text.pop(text, ())), USER_ATTRIBUTES))
+            self._outdated.update(dict.fromkeys(self._waiting_for_text.arrived(text), USER_ATTRIBUTES))
         if not self._outdated:
             return []
         keys = list(islice((key for key in self._outdated if key not in touched), RELISTED_PER_BATCH))
@@ -223,10 +222,18 @@ class Profiler:
         for key in pending.relisted:
             self._outdated.pop(key, None)
         for text, key in pending.missing_texts:
-            if text in self._waiting_for_text or len(self._waiting_for_text) < MAX_WAITING:
-                self._waiting_for_text.setdefault(text, set()).add(key)
+            self._waiting_for_text.add(text, key)
+        self._remember_asked(pending.asked)
+
+    def _remember_asked(self, asked: Iterable[StateKey]) -> None:
+        """Only while a text may still be under way; the longest asked comes first."""
         now = time.monotonic()
-        self._asked.update(dict.fromkeys(pending.asked, now))
+        for key in asked:
+            self._asked.pop(key, None)
+            self._asked[key] = now
+        longest = self._settings.profiler.request_timeout_s
+        for key in list(takewhile(lambda key: now - self._asked[key] >= longest, self._asked)):
+            del self._asked[key]
 
     def _learn(self, user: Touched) -> None:
         if user.profile_arrived or user.erased:
@@ -244,17 +251,16 @@ class Profiler:
         times_ms = [event.event_time_ms for event in user.events if event.item_id]
         self._catalogue.observe(item_ids, weights, times_ms)
         for item_id, row in zip(item_ids, self._catalogue.rows(item_ids), strict=True):
-            if row < 0 and len(self._waiting_for_item) < MAX_WAITING:
-                self._waiting_for_item.setdefault(item_id, set()).add(user.key)
+            if row < 0:
+                self._waiting_for_item.add(item_id, user.key)
 
     def on_revoked(self, partitions: frozenset[int]) -> None:
         """Another worker serves these users now."""
         self._asked = {key: at for key, at in self._asked.items() if key[0] not in partitions}
         self._erased_at_ms = {key: at for key, at in self._erased_at_ms.items() if key[0] not in partitions}
         self._outdated = {key: topic for key, topic in self._outdated.items() if key[0] not in partitions}
-        for waiting in (self._waiting_for_item, self._waiting_for_text):
-            for awaited, keys in list(waiting.items()):
-                waiting[awaited] = {key for key in keys if key[0] not in partitions}
+        self._waiting_for_item.forget(partitions)
+        self._waiting_for_text.forget(partitions)
 
 
 class _Pending:

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterator
 
+import hypothesis
 import pytest
 
 from deploy.local.jars import java_path, java_version
@@ -13,6 +14,9 @@ from schemas.errors import ConfigError
 from schemas.settings import KafkaSettings, Settings
 
 PARTITIONS = 4
+
+hypothesis.settings.register_profile("portrait", deadline=None)  # a busy machine is not a fault of the code
+hypothesis.settings.load_profile("portrait")
 
 
 @pytest.fixture(scope="session")

@@ -10,7 +10,6 @@ import logging
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 
 from confluent_kafka import OFFSET_BEGINNING, Consumer
 from confluent_kafka import TopicPartition as KafkaTopicPartition
@@ -56,7 +55,7 @@ class Assignment:
         self,
         consumer: Consumer,
         inputs: Iterable[Topic],
-        folder: Path,
+        open_store: Callable[[int], Store],
         restorer: Restorer | None,
         on_revoked: Callable[[frozenset[TopicPartition], frozenset[int]], None],
         accept_lost_input: bool = False,
@@ -65,7 +64,7 @@ class Assignment:
         self.joined = False
         self._consumer = consumer
         self._inputs = [topic.name for topic in inputs]
-        self._folder = folder
+        self._open_store = open_store
         self._restorer = restorer
         self._on_revoked = on_revoked
         self._held = False
@@ -102,7 +101,7 @@ class Assignment:
         if self._restorer is None:
             task.restoring = task.read = True
             return
-        task.store = task.store or Store(self._folder, task.partition)
+        task.store = task.store or self._open_store(task.partition)
         try:
             self._restorer.start(task.store)
         except TaskCorrupted as error:

@@ -56,6 +56,7 @@ def table_consumer(kafka: KafkaSettings, client_id: str) -> Consumer:
         "enable.partition.eof": True,
         "fetch.wait.max.ms": 100,
         "fetch.queue.backoff.ms": 5,
+        "queued.max.messages.kbytes": 32_768,
     }
     return Consumer(config, logger=log)
 

@@ -15,7 +15,17 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self, cast
 
-from rocksdict import AccessType, DBCompressionType, Options, Rdict, WriteBatch, WriteOptions
+from rocksdict import (
+    AccessType,
+    BlockBasedOptions,
+    Cache,
+    DBCompressionType,
+    Options,
+    Rdict,
+    WriteBatch,
+    WriteBufferManager,
+    WriteOptions,
+)
 
 from schemas.errors import ConfigError
 
@@ -35,11 +45,21 @@ class Position:
     complete_at_ms: int = 0
 
 
-class Store:
-    """States of one partition by key, as bytes."""
+class StoreMemory:
+    """What all stores of a process may hold in memory together, in bytes: blocks read from their files, and at most half of it
+    writes that are not in files yet."""
 
-    def __init__(self, folder: Path, partition: int) -> None:
+    def __init__(self, limit_bytes: int) -> None:
+        self.blocks = Cache(limit_bytes)
+        self.writes = WriteBufferManager.new_write_buffer_manager_with_cache(limit_bytes // 2, False, self.blocks)
+
+
+class Store:
+    """States of one partition by key, as bytes. Without `memory` it has RocksDB's own bounds, for itself."""
+
+    def __init__(self, folder: Path, partition: int, memory: StoreMemory | None = None) -> None:
         self.partition = partition
+        self._memory = memory
         self._path = folder / str(partition)
         self._has_unlogged = False
         self._open()
@@ -51,6 +71,11 @@ class Store:
         options.set_compression_type(DBCompressionType.lz4())
         options.set_write_buffer_size(32 * 1024 * 1024)
         options.set_keep_log_file_num(2)
+        if self._memory is not None:
+            table = BlockBasedOptions()
+            table.set_block_cache(self._memory.blocks)
+            options.set_block_based_table_factory(table)
+            options.set_write_buffer_manager(self._memory.writes)
         try:
             self._db = Rdict(str(self._path), options)
         except Exception as error:  # rocksdict raises bare Exception

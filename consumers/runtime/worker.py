@@ -27,7 +27,7 @@ from consumers.runtime.health import Health
 from consumers.runtime.intake import Decoder, Intake, Poller
 from consumers.runtime.processor import Batch, Outputs, Processor, TopicPartition
 from consumers.runtime.restore import Restorer
-from consumers.runtime.store import Position
+from consumers.runtime.store import Position, Store, StoreMemory
 from consumers.runtime.tables import Tables
 from consumers.runtime.transaction import Transaction
 from schemas import metrics
@@ -55,6 +55,7 @@ class Worker:
         self._decode = decode or partial(_decode_ours, settings.fold)
         self._stop = threading.Event()
         self._health = Health(settings.runtime, processor.name)
+        self._store_memory = StoreMemory(settings.runtime.store_memory_mb * 1024 * 1024)
         self._intake = Intake()
         self._positions: dict[TopicPartition, int] = {}
         self._committed: dict[TopicPartition, int] = {}
@@ -139,8 +140,9 @@ class Worker:
         runtime = settings.runtime
         self._poller = Poller(self._consumer, self._decode, runtime.max_batch, runtime.max_wait_ms / 1000)
         folder = Path(settings.runtime.folder) / "state" / f"{name}-{replica}"
+        open_store = partial(Store, folder, memory=self._store_memory)
         self._assignment = Assignment(
-            self._consumer, self._processor.inputs, folder, self._restorer, self._drop, runtime.accept_lost_input
+            self._consumer, self._processor.inputs, open_store, self._restorer, self._drop, runtime.accept_lost_input
         )
 
     def _leave(self) -> None:
@@ -286,7 +288,7 @@ class Worker:
 
     def _back_off(self, error: PortraitError) -> None:
         """Keep the batch, stop reading, try again after a pause that grows and jitters."""
-        pause_s = self._backoff.failed()
+        pause_s = self._backoff.failed(error.retry_in_s if isinstance(error, Retryable) else None)
         self._assignment.hold(True)
         metrics.RETRIES.labels(cause=type(error).__name__).inc()
         log.warning("%s; trying again in %.1f s", error, pause_s)

@@ -2,8 +2,9 @@
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,7 +15,7 @@ from consumers.runtime.clients import RawRecord
 from consumers.runtime.store import Store
 from deploy.reading import read_all
 from schemas.settings import Settings
-from tests.benchmarks.tag_fold import EVENTS, STATES, SUMMARIES, Event, State, Summary, decode_event, encode, fold, summary
+from tests.benchmarks.tag_fold import EVENTS, STATES, SUMMARIES, State, Summary, decode_event, encode, fold, summary
 
 
 class Version(NamedTuple):
@@ -26,8 +27,9 @@ class Version(NamedTuple):
 
 @dataclass(frozen=True)
 class FoldVerdict:
-    """What was found. `lost`: events missing in the final states. `duplicated`: states or summaries published twice or going
-    back. `differing`: records, final states and store entries that are not the plain fold's.
+    """What was found. `lost`: events missing in the final states. `duplicated`: events counted more than once in them, and
+    states or summaries published twice or going back. `differing`: records, final states and store entries that are not the
+    plain fold's; `first_differing` says for each partition where that began.
     """
 
     events: int
@@ -38,6 +40,7 @@ class FoldVerdict:
     lost: int
     duplicated: int
     differing: int
+    first_differing: dict[int, str]
 
 
 class Log:
@@ -63,10 +66,10 @@ def judge_fold(settings: Settings, stores: Iterable[Path]) -> FoldVerdict:
     states = Log(read_all(settings.kafka, (STATES,)), State)
     summaries = Log(read_all(settings.kafka, (SUMMARIES,)), Summary)
     found: Counter[str] = Counter()
-    folded = plain(settings, states, summaries, found)
-    lost = sum(
-        max(0, state.count - log.last.get(user_id, 0)) for user_id, state in folded.items() for log in (states, summaries)
-    )
+    first_differing: dict[int, str] = {}
+    folded = plain(settings, states, summaries, found, first_differing)
+    missing = [state.count - log.last.get(user_id, 0) for user_id, state in folded.items() for log in (states, summaries)]
+    lost, counted_again = sum(max(0, events) for events in missing), sum(max(0, -events) for events in missing)
     unknown = len(states.digests) + len(summaries.digests) - found["matched"] - found["differing"]
     entries, wrong_entries = check_stores(stores, folded, settings.kafka.partitions)
     return FoldVerdict(
@@ -76,29 +79,33 @@ def judge_fold(settings: Settings, stores: Iterable[Path]) -> FoldVerdict:
         summaries_checked=len(summaries.digests),
         store_entries_checked=entries,
         lost=lost,
-        duplicated=states.duplicated + summaries.duplicated,
+        duplicated=states.duplicated + summaries.duplicated + counted_again,
         differing=found["differing"] + unknown + wrong_entries,
+        first_differing=first_differing,
     )
 
 
-def plain(settings: Settings, states: Log, summaries: Log, found: Counter[str]) -> dict[str, State]:
-    """Fold the input event by event, and hold every version that was published against it."""
+def plain(
+    settings: Settings, states: Log, summaries: Log, found: Counter[str], first_differing: dict[int, str]
+) -> dict[str, State]:
+    """Fold the input event by event, in the order of each partition, and hold every version that was published against it."""
     folded: dict[str, State] = {}
-    for event in read_events(settings):
+    for raw in read_all(settings.kafka, (EVENTS,)):
+        event = decode_event(raw)[1]
         state = folded.setdefault(event.user_id, State())
         fold(state, event)
         version = Version(event.user_id, state.count)
         for log, value in ((states, state), (summaries, None)):
             published = log.digests.get(version)
-            if published is not None:
-                found["matched" if published == digest(encode(value or summary(state))) else "differing"] += 1
+            if published is None:
+                continue
+            if published == digest(encode(value or summary(state))):
+                found["matched"] += 1
+                continue
+            found["differing"] += 1
+            sent_at = datetime.fromtimestamp(raw.timestamp_ms / 1000)
+            first_differing.setdefault(raw.partition, f"{version} of event offset {raw.offset}, sent at {sent_at}")
     return folded
-
-
-def read_events(settings: Settings) -> Iterator[Event]:
-    """The input, in the order of each partition."""
-    for raw in read_all(settings.kafka, (EVENTS,)):
-        yield decode_event(raw)[1]
 
 
 def check_stores(folders: Iterable[Path], folded: dict[str, State], partitions: int) -> tuple[int, int]:

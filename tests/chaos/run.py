@@ -145,6 +145,8 @@ def main(
     with tempfile.TemporaryDirectory(prefix="portrait-chaos-") as temporary, Progress(console=console) as progress:
         outcome = chaos(plan, keep or Path(temporary), progress)
     verdict = asdict(outcome.verdict)
+    for partition, first in verdict.pop("first_differing").items():
+        console.print(f"partition {partition} differs from {first} on")
     report = {
         "report": "chaos", "events": verdict.pop("events"), "faults": sum(outcome.faults.values()), **verdict,
         "sent": outcome.sent, "faults_by_kind": outcome.faults, "restarted": outcome.restarted, "seed": plan.seed,

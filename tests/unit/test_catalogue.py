@@ -19,7 +19,7 @@ OPERATIONS = st.lists(
 )
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(OPERATIONS)
 def test_after_any_operations_it_equals_two_plain_dicts(operations: list[tuple[str, str, list[str], int]]) -> None:
     catalogue, items, axes = Catalogue(DIM), {}, {}

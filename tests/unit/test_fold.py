@@ -3,7 +3,7 @@
 import copy
 
 import msgspec
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from consumers.consent import consents
@@ -75,7 +75,6 @@ events = st.lists(
 )
 
 
-@settings(deadline=None)
 @given(events, st.randoms(use_true_random=False))
 def test_the_order_of_arrival_does_not_matter(messages: list[BehaviorEvent], random: object) -> None:
     shuffled = list(messages)
@@ -83,7 +82,6 @@ def test_the_order_of_arrival_does_not_matter(messages: list[BehaviorEvent], ran
     assert facts(folded(*messages)) == facts(folded(*shuffled))
 
 
-@settings(deadline=None)
 @given(events)
 def test_every_event_counts_once_and_raises_the_version(messages: list[BehaviorEvent]) -> None:
     state = folded(*messages)
@@ -92,14 +90,12 @@ def test_every_event_counts_once_and_raises_the_version(messages: list[BehaviorE
     assert state.events == sorted(state.events)
 
 
-@settings(deadline=None)
 @given(st.lists(st.integers(0, 20), max_size=40))
 def test_a_repeated_event_id_is_a_no_op(numbers: list[int]) -> None:
     state = folded(*[event(number) for number in numbers])
     assert state.event_count == len(set(numbers))
 
 
-@settings(deadline=None)
 @given(events)
 def test_the_codec_gives_back_the_same_state(messages: list[BehaviorEvent]) -> None:
     state = folded(*messages)

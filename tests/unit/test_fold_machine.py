@@ -276,7 +276,7 @@ class FoldMachine(RuleBasedStateMachine):
         assert {key[1]: decode_state(data) for key, data in self.batches.stored.items()} == folded
 
 
-FoldMachine.TestCase.settings = settings(max_examples=100, stateful_step_count=25, deadline=None)
+FoldMachine.TestCase.settings = settings(max_examples=100, stateful_step_count=25)
 test_the_fold_is_what_the_reference_says = FoldMachine.TestCase
 
 
@@ -316,7 +316,6 @@ def test_a_tombstone_without_a_timestamp_is_folded() -> None:
     assert worker.state("ann").attributes is None
 
 
-@settings(deadline=None)
 @given(st.lists(st.integers(0, 5), max_size=12), st.integers(0, 5), st.lists(st.integers(1, 4), max_size=12))
 def test_no_event_sent_before_an_erasure_comes_back(sent_ms: list[int], erased_ms: int, lead: list[int]) -> None:
     """Events lag behind controls by any number of batches."""

@@ -51,7 +51,7 @@ def test_plain_text_is_natural_for_every_subset(statements: list[Statement], eng
         assert text_of(statements, "zh") == chinese
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(people(), st.sampled_from(LANGUAGES))
 def test_plain_text_always_passes(statements: list[Statement], language: Language) -> None:
     assume(statements)
@@ -63,7 +63,7 @@ def words_in(statements: list[Statement]) -> set[str]:
     return {form for word in re.findall(r"\w+", said) for form in (word, word + "s", word.removesuffix("s"))}
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(people(), st.from_regex(r"[a-z]{2,12}|[A-Z][a-z]{1,11}|[0-9]{1,4}|[A-Z]{2,5}", fullmatch=True), st.data())
 def test_a_foreign_word_name_or_number_is_refused(statements: list[Statement], foreign: str, data: st.DataObject) -> None:
     assume(statements)
@@ -74,7 +74,7 @@ def test_a_foreign_word_name_or_number_is_refused(statements: list[Statement], f
     assert check(" ".join([*words[:place], foreign, *words[place:]]), statements, "en")
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.sampled_from(["足球", "北京", "张三", "3", "Apple", "最好"]), st.integers(0, 40))
 def test_a_foreign_word_is_refused_in_chinese(foreign: str, place: int) -> None:
     text = text_of(user_a("zh"), "zh")

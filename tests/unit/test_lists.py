@@ -108,7 +108,7 @@ def check_reasons(place: RecommendedItem, state: UserState, catalogue: Catalogue
                 assert NOW_MS - 14 * DAY_MS <= one.published_at_ms <= NOW_MS
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(
     items(),
     st.lists(users(), min_size=1, max_size=3),
@@ -142,7 +142,7 @@ def test_a_list_holds_only_what_the_user_may_see_once_and_is_full(
             check_reasons(place, state, catalogue, {**dict.fromkeys(IDS, 0), **popular})
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(items(), st.lists(users(), min_size=2, max_size=4), st.integers(0, 1000))
 def test_without_diversity_a_list_is_the_best_of_the_longest_list(
     entries: list[Item], states: list[UserState], seed: int

@@ -168,7 +168,7 @@ def test_what_the_kinds_are_made_of_is_otherwise_valid() -> None:
     [
         ("key_mismatch", "key_mismatch"), ("null_key", "missing_key"), ("null_value", "missing_value"),
         ("unknown_version", "unknown_version"), ("seconds_for_ms", "absurd_time"), ("three_days_ahead", "absurd_time"),
-        ("deep_nesting", "not_json"), ("huge_text", "invalid"), ("view_of_no_item", "missing_item"),
+        ("deep_nesting", "invalid"), ("huge_text", "too_large"), ("view_of_no_item", "missing_item"),
         ("key_not_utf8", "bad_key"),
     ],
 )  # fmt: skip

@@ -109,7 +109,7 @@ def test_bad_json_lines_are_left_out(tmp_path: Path) -> None:
     assert [row.line for row in data.bad_rows.first] == [4, 5, 7]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(junk=st.binary(max_size=200))
 def test_no_bytes_in_the_middle_of_a_file_stop_a_replay(tmp_path_factory: pytest.TempPathFactory, junk: bytes) -> None:
     folder = tmp_path_factory.mktemp("junk")
@@ -273,7 +273,6 @@ def test_articles_go_first(filed: str, shown: str) -> None:
     assert _title(filed, "as_is", False) == filed
 
 
-@settings(deadline=2000)
 @given(st.text("a, (The)", max_size=300))
 def test_the_article_pattern_never_runs_away(title: str) -> None:
     assert len(ARTICLE_LAST.sub("", title)) <= len(title)

@@ -45,7 +45,7 @@ def test_every_tag_belongs_to_one_topic_and_one_language() -> None:
     )
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(seed=st.integers(0, 10_000), per_topic=st.integers(8, 16))
 def test_whatever_the_seed_texts_are_whole_unique_and_in_their_language(seed: int, per_topic: int) -> None:
     composed = compose_items(seed, DEFAULT_START_MS, 28, per_topic)

@@ -176,7 +176,7 @@ def test_user_a_is_in_the_stream_as_the_design_says(stream: list[Timed], languag
     assert any(isinstance(message, ConsentControl) and message.granted for message in mine)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(seed=st.integers(0, 10_000), users=st.integers(1, 12), events=st.integers(6, 300), days=st.integers(2, 30))
 def test_any_small_shop_is_in_order_and_exact_or_refuses(seed: int, users: int, events: int, days: int) -> None:
     shop = Shop(seed, users, start_ms=DEFAULT_START_MS + seed * 977, days=days)
@@ -194,7 +194,7 @@ def test_any_small_shop_is_in_order_and_exact_or_refuses(seed: int, users: int, 
     assert sum(isinstance(message, BehaviorEvent) for message in stream) == events
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(
     st.dictionaries(st.text(min_size=1, max_size=3), st.tuples(st.floats(0.01, 50), st.integers(0, 90)), max_size=8),
     st.integers(0, 100),

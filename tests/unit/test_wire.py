@@ -4,7 +4,7 @@ import json
 import time
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas import metrics
@@ -101,7 +101,6 @@ def test_a_fast_clock_does_not_keep_a_user_from_correcting_what_they_declared() 
     assert message.updated_at_ms == NOW
 
 
-@settings(deadline=None)
 @given(st.recursive(st.none() | st.booleans() | st.integers() | st.text(max_size=5), lambda part: st.lists(part, max_size=3)))
 def test_a_large_message_gets_the_verdict_of_a_small_one(part: object) -> None:
     """Its shape is looked at first, which must refuse nothing that the model takes."""
