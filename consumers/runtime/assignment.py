@@ -41,6 +41,7 @@ class Task:
     restored: bool = False
     restoring: bool = False
     read: bool = False
+    doubted: bool = False
     wiped: bool = False
     topics: set[str] = field(default_factory=set)
     unplaced: set[str] = field(default_factory=set)
@@ -76,6 +77,11 @@ class Assignment:
     def ready(self) -> bool:
         """Whether all that was assigned is restored."""
         return self.joined and all(self._runs(task) for task in self.tasks.values())
+
+    def reads(self, part: TopicPartition) -> bool:
+        """Whether this partition is ours and stands where it belongs."""
+        task = self.tasks.get(part.partition)
+        return task is not None and self._runs(task) and part.topic in task.topics
 
     def _runs(self, task: Task) -> bool:
         return task.restored and self._whole(task)
@@ -116,13 +122,14 @@ class Assignment:
         task.store.wipe()
 
     def _on_revoke(self, consumer: Consumer, partitions: list[KafkaTopicPartition]) -> None:
-        for revoked in partitions:
-            task = self.tasks.get(revoked.partition)
-            if task is not None:
-                task.topics.discard(revoked.topic)
-                task.unplaced.discard(revoked.topic)
-        gone = frozenset(number for number, task in self.tasks.items() if not task.topics)
-        self._on_revoked(frozenset(TopicPartition(part.topic, part.partition) for part in partitions), gone)
+        revoked = {TopicPartition(part.topic, part.partition) for part in partitions}
+        torn = {part.partition: self.tasks[part.partition] for part in revoked if part.partition in self.tasks}
+        for number, task in torn.items():  # what else is read of these numbers has to wait, and is read again
+            revoked |= {TopicPartition(topic, number) for topic in task.topics}
+            task.topics -= {part.topic for part in partitions if part.partition == number}
+            task.unplaced, task.restored = set(task.topics), False
+        gone = frozenset(number for number, task in torn.items() if not task.topics)
+        self._on_revoked(frozenset(revoked), gone)
         for number in gone:
             self._close_task(self.tasks.pop(number))
         consumer.incremental_unassign(partitions)
@@ -177,14 +184,21 @@ class Assignment:
             position = Position(input_offsets=own) if task.store is None else task.store.position()
             restored = dict(position.input_offsets)
             if restored != own:
-                detail = f"its input offsets {restored} are not the group's committed {own}"
-                self._distrust(task, TaskCorrupted(task.partition, detail))
+                self._doubt(task, f"its input offsets {restored} are not the group's committed {own}")
                 continue
             for topic in sorted(task.unplaced):
                 self._placement.place(topic, task.partition, own)
                 task.unplaced.discard(topic)
             task.input_offsets, task.changelog_offset = own, position.changelog_offset
-            task.restored, task.wiped = True, False
+            task.restored, task.doubted, task.wiped = True, False, False
+
+    def _doubt(self, task: Task, detail: str) -> None:
+        """Read on once: the partition's last owner may have committed after we asked where the changelog ends."""
+        if task.doubted:
+            self._distrust(task, TaskCorrupted(task.partition, detail))
+        else:
+            self._start_restore(task)
+            task.doubted = True
 
     def _distrust(self, task: Task, why: TaskCorrupted) -> None:
         """Restore once more from nothing, and give up should that not help."""

@@ -1,5 +1,6 @@
 """Step 1: poll a micro-batch and decode it; what cannot be decoded is set aside as dead letters."""
 
+import logging
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -11,6 +12,8 @@ from consumers.runtime.clients import RawRecord, end_of_partition, raw_record
 from consumers.runtime.processor import Record, TopicPartition
 from schemas.errors import BadMessage, TaskMigrated
 from schemas.wire import dead_letter_headers
+
+log = logging.getLogger("portrait.intake")
 
 Decoder = Callable[[RawRecord], tuple[str, Any]]
 """Key and message of a record; the message is None for a tombstone. Raises BadMessage for what can never be processed."""
@@ -49,11 +52,23 @@ class Intake:
 
 
 class Poller:
-    """Reads the inputs. `ends` holds the offset at which each partition was last seen to end."""
+    """Reads the inputs. `ends` holds the offset at which each partition was last seen to end.
 
-    def __init__(self, consumer: Consumer, decode: Decoder, max_batch: int, max_wait_s: float) -> None:
+    `reads` says whether a partition is ours and placed. One poll can revoke a partition, or give it anew, and return messages
+    fetched before that; they would be folded twice, as the partition is placed at its committed offset later.
+    """
+
+    def __init__(
+        self,
+        consumer: Consumer,
+        decode: Decoder,
+        reads: Callable[[TopicPartition], bool],
+        max_batch: int,
+        max_wait_s: float,
+    ) -> None:
         self._consumer = consumer
         self._decode = decode
+        self._reads = reads
         self._max_batch = max_batch
         self._max_wait_s = max_wait_s
         self.ends: dict[TopicPartition, int] = {}
@@ -72,7 +87,7 @@ class Poller:
     def _take(self, messages: Iterable[Message], intake: Intake) -> None:
         """Every message passes here: nothing is done per message that can be done per run of one partition's messages."""
         decode, add = self._decode, intake.records.append
-        source = TopicPartition("", -1)
+        source, reads = TopicPartition("", -1), False
         for message in messages:
             error = message.error()
             if error is not None:
@@ -81,6 +96,10 @@ class Poller:
             raw = raw_record(message)
             if raw.partition != source.partition or raw.topic != source.topic:
                 source = TopicPartition(raw.topic, raw.partition)
+                if not (reads := self._reads(source)):
+                    log.info("%s-%d is not read now; leaving out messages from offset %d on", *source, raw.offset)
+            if not reads:
+                continue
             intake.positions[source] = raw.offset + 1
             try:
                 key, decoded = decode(raw)
@@ -92,7 +111,8 @@ class Poller:
     def _not_a_record(self, message: Message, error: KafkaError) -> None:
         if error.code() == KafkaError._PARTITION_EOF:
             topic, partition, offset = end_of_partition(message)
-            self.ends[TopicPartition(topic, partition)] = offset
+            if self._reads(source := TopicPartition(topic, partition)):
+                self.ends[source] = offset
         elif error.fatal() or not (error.retriable() or error.code() in _PASSING):
             raise TaskMigrated(f"the input consumer failed ({error.name()}): {error.str()}")
         else:

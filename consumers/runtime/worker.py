@@ -138,11 +138,13 @@ class Worker:
                 settings.runtime.restore_timeout_s,
             )
         runtime = settings.runtime
-        self._poller = Poller(self._consumer, self._decode, runtime.max_batch, runtime.max_wait_ms / 1000)
         folder = Path(settings.runtime.folder) / "state" / f"{name}-{replica}"
         open_store = partial(Store, folder, memory=self._store_memory)
         self._assignment = Assignment(
             self._consumer, self._processor.inputs, open_store, self._restorer, self._drop, runtime.accept_lost_input
+        )
+        self._poller = Poller(
+            self._consumer, self._decode, self._assignment.reads, runtime.max_batch, runtime.max_wait_ms / 1000
         )
 
     def _leave(self) -> None:

@@ -1,5 +1,6 @@
 """What goes wrong in a chaos run: a seeded choice of faults, done to real processes."""
 
+import contextlib
 import os
 import random
 import shutil
@@ -7,11 +8,12 @@ import signal
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from deploy.local.child import Child
 from deploy.local.kafka import KafkaServer
+from schemas.errors import ConfigError
 from schemas.settings import Settings
 from tests.chaos.fold_worker import POINTS
 from tests.chaos.proxy import Proxy
@@ -22,6 +24,8 @@ CUT_S = (7.0, 11.0)
 """As long as that, so that the others take over and the one cut off comes back as a stranger."""
 STALL_S = (1.0, 12.0)
 """From less than any timeout to more than a transaction's of 10 s: then what was held back arrives too late to count."""
+SLEEP_S = (5.0, 16.0)
+"""From less than the group's session timeout to more than a transaction's."""
 ANSWERS_LOST_S = (0.2, 2.0)
 DEATH_WAIT_S = 5.0
 """How long a worker that is to die at a point is given to get there; it may have nothing to do."""
@@ -87,15 +91,17 @@ class FoldWorkers:
 
 
 class Faults:
-    """Does one seeded fault at a time. `done` counts them by kind."""
+    """Does one seeded fault at a time, of those whose name holds `only`. `done` counts them by kind."""
 
-    def __init__(self, workers: FoldWorkers, kafka: KafkaServer, proxies: Mapping[str, Proxy], seed: int) -> None:
+    def __init__(
+        self, workers: FoldWorkers, kafka: KafkaServer, proxies: Mapping[str, Proxy], seed: int, only: str = ""
+    ) -> None:
         self._workers = workers
         self._kafka = kafka
         self._proxies = proxies
         self._chance = random.Random(seed)
         self.done: Counter[str] = Counter()
-        self._kinds: dict[str, tuple[float, Callable[[str], None]]] = {
+        kinds: dict[str, tuple[float, Callable[[str], None]]] = {
             **{point: (3.0, self._die_at(point)) for point in POINTS},
             "kill": (8.0, self._kill),
             "kill, and the store is lost": (3.0, self._kill_and_wipe),
@@ -103,10 +109,15 @@ class Faults:
             "leave and come back": (3.0, self._leave),
             "broker stopped": (1.0, self._restart_broker),
             "broker killed": (1.0, self._kill_broker),
+            "broker stops and continues": (1.0, self._pause_broker),
+            "all stop and continue": (1.0, self._pause_all),
             "network cut": (2.0, self._cut),
             "network stall": (2.0, self._stall),
             "network loses answers": (4.0, self._lose_answers),
         }
+        self._kinds = {kind: how for kind, how in kinds.items() if only in kind}
+        if not self._kinds:
+            raise ConfigError(f"no fault is called {only!r}; there are {', '.join(kinds)}")
 
     def next(self) -> str:
         """Do a fault drawn by its weight, to a worker drawn evenly; gives its kind."""
@@ -139,11 +150,23 @@ class Faults:
         self._workers.start(replica)
 
     def _pause(self, replica: str) -> None:
-        pid = self._workers.child(replica).pid
-        os.kill(pid, signal.SIGSTOP)
-        time.sleep(PAUSE_S)
-        os.kill(pid, signal.SIGCONT)
+        pause([self._workers.child(replica).pid], PAUSE_S)
         self.done["stop and continue"] += 1
+
+    def _pause_broker(self, replica: str) -> None:
+        pause([self._broker_pid()], self._chance.uniform(*SLEEP_S))
+        self.done["broker stops and continues"] += 1
+
+    def _pause_all(self, replica: str) -> None:
+        """As when the machine sleeps: every timeout has passed when it wakes, for all at once."""
+        workers = [self._workers.child(replica).pid for replica in self._workers.replicas]
+        pause([self._broker_pid(), *workers], self._chance.uniform(*SLEEP_S))
+        self.done["all stop and continue"] += 1
+
+    def _broker_pid(self) -> int:
+        pid = self._kafka.record().pid
+        assert pid is not None
+        return pid
 
     def _leave(self, replica: str) -> None:
         self._workers.child(replica).stop()
@@ -185,3 +208,12 @@ class Faults:
         time.sleep(self._chance.uniform(0.0, 4.0))
         self._kafka.start()
         self.done[kind] += 1
+
+
+def pause(pids: Sequence[int], seconds: float) -> None:
+    """Stop processes, and let them go on after a while; those that ended meanwhile are left out."""
+    for sent, wait_s in ((signal.SIGSTOP, seconds), (signal.SIGCONT, 0.0)):
+        for pid in pids:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, sent)
+        time.sleep(wait_s)

@@ -8,7 +8,7 @@ import logging
 import random
 import tempfile
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Annotated
 
@@ -25,13 +25,17 @@ from deploy.topics import ensure_topics
 from schemas.errors import PortraitError
 from schemas.settings import KafkaSettings, RuntimeSettings, Settings
 from schemas.topics import TOPICS as PORTRAIT_TOPICS
-from tests.benchmarks.tag_fold import EVENTS, TOPICS, TagFold
+from tests.benchmarks.tag_fold import EVENTS, STATES, SUMMARIES, TagFold
 from tests.chaos.faults import Faults, FoldWorkers
 from tests.chaos.feed import Feed
 from tests.chaos.fold_judge import FoldVerdict, judge_fold
 from tests.chaos.proxy import Proxy
 
 PARTITIONS = 6
+CHANGELOG = replace(
+    STATES, config={"segment.bytes": str(1024 * 1024), "min.cleanable.dirty.ratio": "0.01", "delete.retention.ms": "60000"}
+)
+"""Compacted all the while, with its tombstones and transaction markers soon deleted, as after weeks in production."""
 DRAIN_S = 180.0
 
 
@@ -46,6 +50,7 @@ class Plan:
     users: int = 20_000
     events_per_s: float = 700.0
     pause_s: float = 2.0
+    only: str = ""
 
 
 @dataclass(frozen=True)
@@ -68,13 +73,13 @@ def chaos(plan: Plan, folder: Path, progress: Progress | None = None) -> ChaosOu
     base = Settings(kafka=KafkaSettings(partitions=PARTITIONS), runtime=runtime)
     ports = {str(number): free_port() for number in range(plan.workers)}  # a network of its own for each worker
     with local_stack(folder / "stack", base, triton=False, ports=Ports(kafka_proxies=tuple(ports.values()))) as stack:
-        ensure_topics(stack.settings, topics=(*TOPICS, *PORTRAIT_TOPICS))
+        ensure_topics(stack.settings, topics=(EVENTS, CHANGELOG, SUMMARIES, *PORTRAIT_TOPICS))
         proxies = {replica: Proxy(port, stack.kafka.behind_proxy[port]) for replica, port in ports.items()}
         workers = FoldWorkers(stack.settings, folder, plan.workers, proxies)
         feed = Feed(stack.settings.kafka, plan.seed, plan.users, plan.events_per_s)
         try:
             workers.start_all()
-            faults = Faults(workers, stack.kafka, proxies, plan.seed)
+            faults = Faults(workers, stack.kafka, proxies, plan.seed, plan.only)
             restarted = torment(plan, faults, workers, feed, progress)
             sent = feed.stop()
             restarted += drain(stack.settings, workers)
@@ -133,11 +138,14 @@ def main(
     seed: Annotated[int | None, typer.Option(help="repeat a run's faults; drawn and printed by default")] = None,
     events_per_s: Annotated[float, typer.Option(help="how fast events are sent")] = 700.0,
     workers: Annotated[int, typer.Option(help="worker processes")] = 2,
+    only: Annotated[str, typer.Option(help="only faults whose name holds this, as `network`")] = "",
     keep: Annotated[Path | None, typer.Option(help="a new folder for data and logs, kept; default: a temporary one")] = None,
 ) -> None:
     """Kill and stop workers and broker and cut their network under load, then compare everything with a plain fold."""
+    if keep is not None and keep.exists():
+        raise typer.BadParameter(f"{keep} exists: a run needs a new folder", param_hint="--keep")
     drawn = random.SystemRandom().randrange(1_000_000) if seed is None else seed
-    plan = Plan(minutes, drawn, workers=workers, events_per_s=events_per_s)
+    plan = Plan(minutes, drawn, workers=workers, events_per_s=events_per_s, only=only)
     console = Console(stderr=True)
     console.print(f"seed {plan.seed}")
     meter = MachineMeter()
