@@ -15,6 +15,7 @@ docs/event-time.md has the whole of it.
 from bisect import bisect_left, insort
 from collections.abc import Sequence
 from itertools import chain
+from operator import attrgetter
 from zlib import crc32
 
 import numpy as np
@@ -35,6 +36,8 @@ from schemas.messages import (
 from schemas.settings import FoldSettings
 from schemas.state import Attributes, HistoryEvent, ItemCount, ProfileRef, UserState
 from schemas.topics import USER_ATTRIBUTES, USER_PROFILES
+
+_last_used = attrgetter("last_event_time_ms")
 
 MAX_EVENT_TEXT = 280
 """Characters of a query or comment that the state keeps."""
@@ -178,7 +181,13 @@ def _count_item(items: dict[str, ItemCount], event: BehaviorEvent, rules: FoldSe
         return
     items[event.item_id] = ItemCount(weight_milli, event.event_time_ms)
     if len(items) > rules.max_items:
-        del items[min(items, key=lambda item_id: (items[item_id].last_event_time_ms, item_id))]
+        _forget_longest_unused(items)
+
+
+def _forget_longest_unused(items: dict[str, ItemCount]) -> None:
+    """The smallest id of those used longest ago, in two plain passes: a `min` by time and id takes twice as long."""
+    oldest_ms = min(map(_last_used, items.values()))
+    del items[min([item_id for item_id, count in items.items() if count.last_event_time_ms == oldest_ms])]
 
 
 def _fold_attributes(state: UserState, message: UserAttributes) -> bool:
