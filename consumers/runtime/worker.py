@@ -26,6 +26,7 @@ from consumers.runtime.changelog import encode_progress
 from consumers.runtime.health import Health
 from consumers.runtime.intake import Decoder, Intake, Poller
 from consumers.runtime.processor import Batch, Outputs, Processor, TopicPartition
+from consumers.runtime.reached import Reached
 from consumers.runtime.restore import Restorer
 from consumers.runtime.store import Position, Store, StoreMemory
 from consumers.runtime.tables import Tables
@@ -43,7 +44,6 @@ BACKOFF_S = (0.2, 5.0)
 START_BUDGET_S = 30.0
 TABLES_BUDGET_S = 120.0
 LEAVE_BUDGET_S = 60.0
-SETTLE_S = 30.0
 
 
 class Worker:
@@ -52,18 +52,16 @@ class Worker:
     def __init__(self, processor: Processor, settings: Settings, decode: Decoder | None = None) -> None:
         self._processor = processor
         self._settings = settings
+        self._input_names = [topic.name for topic in processor.inputs]
         self._decode = decode or partial(_decode_ours, settings.fold)
         self._stop = threading.Event()
         self._health = Health(settings.runtime, processor.name)
         self._store_memory = StoreMemory(settings.runtime.store_memory_mb * 1024 * 1024)
         self._intake = Intake()
-        self._positions: dict[TopicPartition, int] = {}
-        self._committed: dict[TopicPartition, int] = {}
+        self._reached = Reached()
         self._started = False
         self._transaction: Transaction | None = None
         self._backoff = Backoff(*BACKOFF_S)
-        self._lag_at = 0.0
-        self._settle_at = 0.0
 
     @property
     def started(self) -> bool:
@@ -170,15 +168,14 @@ class Worker:
     def _drop(self, revoked: frozenset[TopicPartition], tasks: frozenset[int]) -> None:
         """Partitions are no longer ours, some of them with their whole task: forget all uncommitted work on them."""
         self._intake.drop(revoked)
+        self._reached.drop(revoked)
         for part in revoked:
-            self._positions.pop(part, None)
-            self._committed.pop(part, None)
             self._poller.ends.pop(part, None)
         self._processor.on_revoked(tasks)
 
     def _drop_all(self) -> None:
         self._transaction = None
-        read = frozenset(self._positions) | frozenset(self._intake.positions)
+        read = frozenset(self._reached) | frozenset(self._intake.positions)
         self._drop(read, frozenset(part.partition for part in read))
         self._poller.ends.clear()
 
@@ -200,8 +197,8 @@ class Worker:
                 self._backoff.failed()
             except (Retryable, BadMessage) as error:  # BadMessage: a model refuses its input; waiting loses nothing
                 self._back_off(error)
-            self._settle()
-            self._report_lag()
+            self._reached.settle(self._assignment.tasks, self._poller.ends)
+            self._reached.report_lag(self._consumer, self._input_names, self._assignment.tasks, self._poller.ends)
 
     def _new_transaction(self) -> Transaction:
         """A producer of our own, which fences the one before it. Never asked for before something is assigned to us: a second
@@ -222,7 +219,7 @@ class Worker:
         # 2. fold into an overlay and call the models; no transaction is open yet
         started = time.perf_counter()
         outputs = self._processor.process(Batch(intake.records, self._load))
-        offsets = self._offsets_to_commit(intake, outputs)
+        offsets = self._reached.to_commit(intake.positions, outputs.hold)
         if offsets or outputs.records or outputs.states:
             committing = time.perf_counter()
             with self._transaction as transaction:  # 3. begin
@@ -237,8 +234,7 @@ class Worker:
             self._store(outputs, touched, transaction.delivered)
             metrics.COMMIT_SECONDS.observe(time.perf_counter() - committing)
         # 9. nothing of this batch is left to do
-        self._positions.update(intake.positions)
-        self._committed.update(offsets)
+        self._reached.advance(intake.positions, offsets)
         self._intake = Intake()
         self._processor.on_committed()
         self._assignment.hold(outputs.pause)
@@ -249,11 +245,6 @@ class Worker:
     def _load(self, partition: int, keys: Sequence[str]) -> Mapping[str, bytes]:
         store = self._assignment.tasks[partition].store
         return store.load(keys) if store is not None else {}
-
-    def _offsets_to_commit(self, intake: Intake, outputs: Outputs) -> dict[TopicPartition, int]:
-        reached = {**self._positions, **intake.positions}
-        wanted = {part: outputs.hold.get(part, offset) for part, offset in reached.items()}
-        return {part: offset for part, offset in wanted.items() if self._committed.get(part) != offset}
 
     def _produce(
         self, transaction: Transaction, intake: Intake, outputs: Outputs, offsets: dict[TopicPartition, int]
@@ -302,35 +293,6 @@ class Worker:
         for letter in intake.dead_letters:
             metrics.DEAD_LETTERS.labels(reason=letter.reason).inc()
         log.debug("micro-batch of %d messages in %.1f ms", len(intake.records), seconds * 1000)
-
-    def _settle(self) -> None:
-        """Now and then, count what lies behind the last records as read, though only transaction markers are there: once
-        retention has deleted it, it would look like input that was lost."""
-        now = time.monotonic()
-        if now < self._settle_at:
-            return
-        self._settle_at = now + SETTLE_S
-        for part, end in self._poller.ends.items():
-            task = self._assignment.tasks.get(part.partition)
-            committed = end if task is None else task.input_offsets.get(part.topic, end)
-            if self._positions.get(part, committed) < end:
-                self._positions[part] = end
-
-    def _report_lag(self) -> None:
-        now = time.monotonic()
-        if now < self._lag_at:
-            return
-        self._lag_at = now + 1.0
-        lag = {topic.name: 0 for topic in self._processor.inputs}
-        for task in self._assignment.tasks.values():
-            for topic in task.topics:
-                part = TopicPartition(topic, task.partition)
-                _, high = self._consumer.get_watermark_offsets(KafkaTopicPartition(*part), cached=True)
-                start = task.input_offsets.get(topic, 0)
-                read = max(self._positions.get(part, start), self._poller.ends.get(part, 0))
-                lag[topic] += max(0, high - read)
-        for topic, messages in lag.items():
-            metrics.LAG.labels(topic=topic).set(messages)
 
 
 def spare_the_collector() -> None:
