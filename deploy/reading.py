@@ -31,9 +31,16 @@ from schemas.wire import decode
 SLICE = 5000
 REQUEST_TIMEOUT_S = 10.0
 STATISTICS_MS = 2000
-SETTLING = frozenset({KafkaError.NOT_LEADER_FOR_PARTITION, KafkaError.LEADER_NOT_AVAILABLE})
+SETTLING = frozenset(
+    {
+        KafkaError.NOT_LEADER_FOR_PARTITION,
+        KafkaError.LEADER_NOT_AVAILABLE,
+        KafkaError.FENCED_LEADER_EPOCH,
+        KafkaError.UNKNOWN_LEADER_EPOCH,
+    }
+)
 SETTLING_S = 5.0
-"""A broker that has just started, or topics just made, answer so for a moment."""
+"""A broker that has just started or stalled, or topics just made, answer so for a moment."""
 BEGINNING = math.inf
 """As `back`: everything that is still in the topic."""
 
