@@ -64,6 +64,7 @@ def written_by(model: Any, prompt: list[int], end_tokens: set[int]) -> list[int]
     return [token for token in output[0, len(prompt) :].tolist() if token not in end_tokens]
 
 
+@pytest.mark.timeout(900)  # all of it is arithmetic of a model that others may share the cores with
 def test_texts_are_those_of_plain_generate(generator: Any, plain: Any) -> None:
     """More rows than places: they join and leave at different times, with shared, other and no prefixes."""
     for _ in range(2):  # prefixes are new, then known

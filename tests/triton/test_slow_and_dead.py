@@ -28,7 +28,7 @@ from tests.conftest import fresh_settings
 
 MODELS = Path(__file__).with_name("models")
 CLOSED, OPEN = 0, 2
-TIMEOUT_S = 0.5
+TIMEOUT_S = 1.0
 LONGEST_PAUSE_S = 0.8
 ITEM_COUNT = 300
 OUTAGE_S = 3.0
@@ -57,21 +57,21 @@ def triton_settings(server: LocalStack) -> TritonSettings:
 
 
 @pytest.fixture
-def client(server: LocalStack) -> Iterator[InferenceClient]:
-    client = InferenceClient(triton_settings(server))
-    client.wait_ready(["text_encoder"], timeout_s=30)
-    assert client.encode_texts(["warm"]).any()
-    yield client
-    client.close()
-
-
-@pytest.fixture
 def unhurried(server: LocalStack) -> Iterator[InferenceClient]:
     """A client that waits as long as it takes."""
     client = InferenceClient(
         TritonSettings(grpc_address=server.settings.triton.grpc_address, encoder_timeout_s=60.0, max_batch=16)
     )
     client.wait_ready(["text_encoder"], timeout_s=60)
+    yield client
+    client.close()
+
+
+@pytest.fixture
+def client(server: LocalStack, unhurried: InferenceClient) -> Iterator[InferenceClient]:
+    assert unhurried.encode_texts(["warm"]).any()
+    client = InferenceClient(triton_settings(server))
+    client.wait_ready(["text_encoder"], timeout_s=30)
     yield client
     client.close()
 
