@@ -69,6 +69,9 @@ class UserAttributes(Message):
     language: Language | None = None
     tags: Annotated[list[Label], FailFast()] = Field(default_factory=list, max_length=32)
     free_text: Text | None = None
+    answers: dict[Label, bool] = Field(
+        default_factory=dict, max_length=64, description="a questionnaire's: tag, and whether it interests the user"
+    )
 
 
 class ConsentControl(Message):
@@ -156,20 +159,24 @@ class Cause(Message):
     waiting_since_ms: int
 
 
-Stance = Literal["likes", "dislikes", "is", "viewed"]
+Stance = Literal["likes", "dislikes", "is", "habit", "viewed"]
+Trend = Literal["new", "rising", "steady", "fading", "reversed"]
 
 
 class Statement(Message):
     """One thing that holds of a user, computed from state alone.
 
-    `topic` is what it is about (a tag, an item title, an attribute name), `value` the attribute's value for stance `is`.
-    `evidence` names what it rests on: `event:ID` or `field:NAME`. `strength` is in 0..1.
+    `topic` is what it is about (a tag, an item title, the name of an attribute or habit), `value` the attribute's or habit's
+    value. `strength` in 0..1 is how much, `confidence` in 0..1 how sure. Likes and dislikes have a `trend`; `reversed` says
+    that the opposite held before. `evidence` names what it rests on: `event:ID` or `field:NAME`.
     """
 
     topic: str
     stance: Stance
     value: str | None = None
     strength: float = Field(ge=0, le=1)
+    confidence: float = Field(1.0, ge=0, le=1)
+    trend: Trend | None = None
     evidence: Annotated[list[str], FailFast()] = Field(min_length=1)
 
 

@@ -43,6 +43,7 @@ class Attributes(msgspec.Struct, array_like=True, frozen=True):
     language: str | None = None
     tags: list[str] = []
     free_text: str | None = None
+    answers: dict[str, bool] = {}
 
 
 class ProfileRef(msgspec.Struct, array_like=True, frozen=True):
