@@ -42,12 +42,19 @@ def wanted_text(
         stated,
         settings,
         told=user.own_word or user.declared,
-        drift=history_drift(state, catalogue, rules),
+        drift=_drift(state, catalogue, rules, settings),
         age_ms=age_of_text_ms(state),
     )
     if reason is None:
         return None
     return WantedText(reason, profile_language(state, catalogue.items, settings.profiler.default_language), stated)
+
+
+def _drift(state: UserState, catalogue: Catalogue, rules: InterestRules, settings: Settings) -> float:
+    """`history_drift`, computed only when there are enough events for it to be a reason."""
+    if state.profile is None or state.event_count - state.profile.events_seen < settings.profiler.refresh_drift_events:
+        return 0.0
+    return history_drift(state, catalogue, rules)
 
 
 def profile_request(user: Touched, wanted: WantedText, request_id: str, now_ms: int) -> ProfileRequest:
