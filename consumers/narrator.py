@@ -15,6 +15,7 @@ from consumers.prompts import max_tokens
 from consumers.request_queue import Backlog, Queued, Rank, RequestQueue
 from consumers.runtime.backoff import Backoff
 from consumers.runtime.processor import Batch, Output, Outputs, Record, StateKey, TopicPartition
+from consumers.text_budget import TextBudget
 from schemas import metrics
 from schemas.errors import BadMessage, Retryable
 from schemas.messages import ProfileRequest, UserProfile
@@ -72,6 +73,7 @@ class Narrator:
         self._inference = inference
         self._settings = settings
         self._backlog = Backlog()
+        self._budget = TextBudget(settings.narrator)
         self._full = False
         self._jobs: dict[StateKey, ProfileJob] = {}
         self._in_flight: list[_InFlight] = []
@@ -98,6 +100,7 @@ class Narrator:
         outputs.hold = self._unfinished()
         outputs.pause = self._full = self._is_full()
         metrics.NARRATOR_QUEUE.set(self._users)
+        self._show_held_back()
         return outputs
 
     def on_committed(self) -> None:
@@ -120,6 +123,14 @@ class Narrator:
             self._drop(key)
         self._published = [(job, profile) for job, profile in self._published if job.partition not in partitions]
 
+    def _show_held_back(self) -> None:
+        """How many wait for the budget or for their own pause, and not for a free place."""
+        queue = self._backlog.for_llm
+        held = queue.held
+        waiting = 0 if self._budget.allows(time.monotonic()) else len(queue) - held
+        metrics.TEXTS_HELD_BACK.labels(by="user_pause").set(held)
+        metrics.TEXTS_HELD_BACK.labels(by="calls_per_s").set(waiting)
+
     def _take_in(self, record: Record, outputs: Outputs) -> None:
         """The latest request of a user replaces the one before; null cancels it and takes a published profile back.
 
@@ -135,8 +146,11 @@ class Narrator:
             outputs.records.append(Output(USER_PROFILES, record.key, None))
         elif known is None and isinstance(record.message, ProfileRequest):
             is_plain = self._job(Queued(record.partition, record.offset, record.message)).finished
-            queue = self._backlog.plain if is_plain else self._backlog.for_llm
-            queue.put(record.partition, record.offset, record.message)
+            if is_plain:
+                self._backlog.plain.put(record.partition, record.offset, record.message)
+            else:
+                ready_at_s = self._budget.ready_at_s(key, record.message.priority)
+                self._backlog.for_llm.put(record.partition, record.offset, record.message, ready_at_s)
 
     def _job(self, queued: Queued) -> ProfileJob:
         return ProfileJob.of(queued.request, queued.partition, queued.offset, self._settings.narrator.llm_languages)
@@ -204,7 +218,9 @@ class Narrator:
             return
         waiting = [(job.rank, job) for job in self._jobs.values() if any(work.waiting for work in job.works)]
         heapq.heapify(waiting)
-        while free > 0 and (job := self._most_urgent(waiting)) is not None:
+        now_s = time.monotonic()
+        self._backlog.for_llm.release(now_s)
+        while free > 0 and (job := self._most_urgent(waiting, now_s)) is not None:
             works = [work for work in job.works if work.waiting][:free]
             free -= len(works)
             for work in works:
@@ -212,16 +228,23 @@ class Narrator:
                 work.asked = True
                 self._in_flight.append(_InFlight(future, job, work))
 
-    def _most_urgent(self, waiting: list[tuple[Rank, ProfileJob]]) -> ProfileJob | None:
-        """The next of the jobs in work, a heap, or of the queue."""
-        queued = self._backlog.for_llm.first_rank()
+    def _most_urgent(self, waiting: list[tuple[Rank, ProfileJob]], now_s: float) -> ProfileJob | None:
+        """The next of the jobs in work, a heap, or of the queue, as far as the budget goes."""
+        queue, allowed = self._backlog.for_llm, self._budget.allows(now_s)
+        queued = queue.first_rank() if allowed else None
         if waiting and (queued is None or waiting[0][0] < queued):
             return heapq.heappop(waiting)[1]
-        return self._start(self._backlog.for_llm)
+        job = self._start(queue, self._budget.turn_of_oldest) if allowed else None
+        if job is not None:
+            self._budget.begin((job.partition, job.request.user_id), now_s)
+            waited_s = time.time() - job.request.requested_at_ms / 1000
+            metrics.TEXTS_BEGUN.labels(reason=job.request.reason).inc()
+            metrics.TEXT_WAIT_SECONDS.labels(reason=job.request.reason).observe(max(waited_s, 0.0))
+        return job
 
-    def _start(self, queue: RequestQueue) -> ProfileJob | None:
-        """The queue's most urgent request becomes a job."""
-        queued = queue.take()
+    def _start(self, queue: RequestQueue, oldest: bool = False) -> ProfileJob | None:
+        """The queue's most urgent request, or the oldest, becomes a job."""
+        queued = queue.take(oldest)
         if queued is None:
             return None
         job = self._jobs[queued.partition, queued.request.user_id] = self._job(queued)

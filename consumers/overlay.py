@@ -94,7 +94,7 @@ def fold_batch(batch: Batch, rules: FoldSettings, erased_at_ms: Mapping[StateKey
     records = [record for record in in_fold_order(batch.records) if not _was_erased(record, erased_at_ms)]
     touched = {user.key: user for user in _load(records, batch.load)}
     for record in records:
-        _fold_record(touched[record.partition, record.key], record, rules)
+        fold_record(touched[record.partition, record.key], record, rules)
     return list(touched.values())
 
 
@@ -117,7 +117,8 @@ def _load(records: Sequence[Record], load: Callable[[int, Sequence[str]], Mappin
         yield Touched(partition, user_id, state, record, record.timestamp_ms)
 
 
-def _fold_record(user: Touched, record: Record, rules: FoldSettings) -> None:
+def fold_record(user: Touched, record: Record, rules: FoldSettings) -> None:
+    """Fold one record into its user's state, and note what happened."""
     message = record.message
     profile_before = consents(user.state, "profile", rules)
     lists_before = consents(user.state, "recommendations", rules)

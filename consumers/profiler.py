@@ -13,15 +13,14 @@ from consumers.consent import consents
 from consumers.features import declared_texts, user_features
 from consumers.feedback import event_weight
 from consumers.fold import is_empty
+from consumers.gate import profile_request, wanted_text
 from consumers.inference import InferenceClient
 from consumers.lists import ListRules, make_lists
 from consumers.overlay import Touched, fold_batch
-from consumers.refresh import PRIORITY, profile_language, refresh_reason, worth_a_look
 from consumers.runtime.processor import Batch, Output, Outputs, Record, StateKey
-from consumers.statements import statements
 from consumers.tag_vectors import TagVectors
 from schemas import metrics
-from schemas.messages import Cause, Item, ItemVector, ProfileRequest, Recommendations
+from schemas.messages import Cause, Item, ItemVector, Recommendations
 from schemas.settings import Settings
 from schemas.state import UserState, decode_state
 from schemas.tensors import TEXT_ENCODER, USER_ENCODER
@@ -41,8 +40,6 @@ from schemas.topics import (
 START_BUDGET_S = 60.0
 RELISTED_PER_BATCH = 32
 """Users whose lists are made again in one batch because what they waited for is there: others must not wait long for them."""
-CLEAR_DISLIKE = -4.0
-"""An event that weighs so little is looked at at once: it may have reversed what the user's text says."""
 MAX_ERASURES = 10_000
 """Erasures remembered, so that what was sent before one and is read after it does not bring the user back."""
 
@@ -99,8 +96,7 @@ class Profiler:
         listed += self._outdated_users(batch, {user.key for user in users})
         self._publish_lists(listed, outputs)
         for user in changed:
-            if self._may_need_profile(user):
-                self._request_profile(user, outputs)
+            self._request_profile(user, outputs)
         return outputs
 
     def _retract(self, user: Touched, outputs: Outputs) -> None:
@@ -173,45 +169,18 @@ class Profiler:
                 found.append(((partition, user_id), decode_state(data), cause))
         return found
 
-    def _may_need_profile(self, user: Touched) -> bool:
-        """What most users of most batches fail, before anything is computed for them.
-
-        While a text is under way only the user's own word asks again.
-        """
-        if not consents(user.state, "profile", self._settings.fold):
-            return False
-        if user.own_word or user.declared:
-            return True
-        asked_at = None if user.profile_arrived else self._asked.get(user.key)
-        if asked_at is not None and time.monotonic() - asked_at < self._settings.profiler.request_timeout_s:
-            return False
-        if user.profile_arrived or worth_a_look(user.state, len(user.events), self._settings):
-            return True
-        weights = self._settings.fold.type_weights
-        return any(event_weight(event.type, event.value, weights) <= CLEAR_DISLIKE for event in user.events)
-
     def _request_profile(self, user: Touched, outputs: Outputs) -> None:
         """Ask for a text when the refresh gate opens."""
-        state, items = user.state, self._catalogue.items
-        stated = statements(state, items, self._list_rules.interest)
-        reason = refresh_reason(state, stated, self._settings, told=user.own_word or user.declared)
-        if reason is None:
+        wanted = wanted_text(user, self._is_under_way(user.key), self._catalogue, self._list_rules.interest, self._settings)
+        if wanted is None:
             return
-        request = ProfileRequest(
-            user_id=user.user_id,
-            request_id=uuid.uuid4().hex,
-            language=profile_language(state, items, self._settings.profiler.default_language),
-            reason=reason,
-            priority=PRIORITY[reason],
-            state_version=state.version,
-            state_life=state.life,
-            event_count=state.event_count,
-            statements=stated,
-            requested_at_ms=int(time.time() * 1000),
-            cause=user.cause,
-        )
+        request = profile_request(user, wanted, uuid.uuid4().hex, int(time.time() * 1000))
         outputs.records.append(Output(PROFILE_REQUESTS, user.user_id, request))
-        self._pending.asked[user.key] = reason
+        self._pending.asked[user.key] = wanted.reason
+
+    def _is_under_way(self, key: StateKey) -> bool:
+        asked_at = self._asked.get(key)
+        return asked_at is not None and time.monotonic() - asked_at < self._settings.profiler.request_timeout_s
 
     def on_committed(self) -> None:
         """What the batch taught this process, now that it counts."""

@@ -1,72 +1,111 @@
-"""When a user's profile text is asked for again: when what it says has changed, not on each event."""
+"""Why a user's profile text is asked for again: because what it says has changed, not because something happened."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Literal
 
 from consumers.consent import consents
-from schemas.messages import Item, Language, Statement
-from schemas.settings import Settings
+from schemas.messages import Item, Language, Statement, Trend
+from schemas.settings import ProfilerSettings, Settings
 from schemas.state import ProfileRef, UserState
 
-Reason = Literal["first", "changed", "edited", "grown"]
-PRIORITY: dict[Reason, int] = {"edited": 0, "first": 1, "changed": 4, "grown": 7}
+Reason = Literal["edited", "declared", "first", "reversed", "changed", "drifted", "aged", "grown"]
+PRIORITY: dict[Reason, int] = {
+    "edited": 0, "declared": 0, "first": 1, "reversed": 2, "changed": 4, "drifted": 5, "aged": 7, "grown": 7,
+}  # fmt: skip
 """`ProfileRequest.priority` by reason: the user's own word first, then users without a profile."""
 
 MAIN_LIKES = 3
-LOOK_EVERY = 5
-"""Events of a user between two looks at whether their text still holds."""
-STRONG_CHANGE = 2
-"""So many main likes that the text does not name make it stale after half of `refresh_events`; one may soon go again."""
-STALE_AFTER = 3
-"""After so many times `refresh_events` new events a text is asked for even when its topics still hold."""
+"""Likes at the head of the list, which every text names."""
+CLEAR = 2.0
+"""What a difference counts for that statements call a trend: a new or rising like, or one that fades."""
+VAGUE = 0.5
+"""What it counts for when a like only trades places with others."""
 
 
-def worth_a_look(state: UserState, new_events: int, settings: Settings) -> bool:
-    """Whether `refresh_reason` can have changed its mind, after `new_events` and nothing else: cheap, as it is asked of all.
-
-    True each time the events since the last text pass a multiple of LOOK_EVERY; and, for a user without a text, always once
-    they did or declared enough for one.
-    """
-    if state.profile is None:
-        return _enough_for_a_text(state, settings)
-    since = state.event_count - state.profile.events_seen
-    return since // LOOK_EVERY > (since - new_events) // LOOK_EVERY
-
-
-def refresh_reason(state: UserState, statements: Sequence[Statement], settings: Settings, told: bool = False) -> Reason | None:
+def refresh_reason(
+    state: UserState,
+    statements: Sequence[Statement],
+    settings: Settings,
+    told: bool = False,
+    drift: float = 0.0,
+    age_ms: int = 0,
+) -> Reason | None:
     """Why a new text should be asked for, or None. Without consent for the purpose `profile` there is never a reason.
 
     What the user said themselves counts at once, and so does a reversed interest; `told` says that they have just edited,
-    muted or declared something. A new main like or dislike counts after `refresh_events` new events, or half of them when it
-    is not the only one; that one fades counts last, with a new text for a long history.
+    muted or declared something. Other differences between statements and text count the sooner the more there are. `drift` and
+    `age_ms` are how far the user has moved since the text, and how old it is (`consumers.drift`).
     """
     if not statements or not consents(state, "profile", settings.fold):
         return None
-    profile = state.profile
+    profile, rules = state.profile, settings.profiler
     if profile is None:
-        return "first" if _enough_for_a_text(state, settings) else None
+        return "first" if enough_for_a_text(state, settings) else None
     now, then = statement_topics(statements), profile.topics
     if _own_words_differ(state, profile, set(now) ^ set(then)):
         return "edited"
-    if _declared_language(state) not in (None, profile.language) or _differ_at_once(now, then, told):
+    if _declared_language(state) not in (None, profile.language) or _told_differ(now, then, told):
+        return "declared"
+    if _reversed(now, then):
+        return "reversed"
+    return _outdated(differences(statements, then), state.event_count - profile.events_seen, rules, drift, age_ms)
+
+
+def _outdated(difference: float, new_events: int, rules: ProfilerSettings, drift: float, age_ms: int) -> Reason | None:
+    """Reasons that wait until there is enough of them."""
+    if new_events * difference >= rules.refresh_events:
         return "changed"
-    since, enough = state.event_count - profile.events_seen, settings.profiler.refresh_events
-    if (since >= enough and _came(now, then)) or (since >= enough / 2 and _is_strong(now, then)):
-        return "changed"
-    return "grown" if since >= STALE_AFTER * enough else None
+    if drift >= rules.refresh_drift and new_events >= rules.refresh_drift_events:
+        return "drifted"
+    if age_ms >= rules.refresh_age_h * 3_600_000 and new_events > 0:
+        return "aged"
+    return "grown" if new_events >= rules.refresh_grown_events else None
+
+
+def differences(statements: Sequence[Statement], then: Sequence[str]) -> float:
+    """How far the likes and dislikes that hold now are from a text's topics: main ones that came, and its main ones that went.
+
+    A like that the text names somewhere may trade places without a text. What statements call new, rising or fading counts
+    CLEAR, a like without a trend 1, and one that only came or went among others VAGUE. Habits count nothing: they follow from
+    the rest, and the next text tells of them.
+    """
+    known, holds = set(then), set(statement_topics(statements))
+    likes = [statement for statement in statements if _topic(statement).startswith("likes:")]
+    came = [statement for statement in likes[:MAIN_LIKES] if _topic(statement) not in known]
+    went = [topic for topic in _main_likes(then) if topic not in holds]
+    disliked = [topic for topic in holds if topic.startswith("dislikes:") and topic not in known]
+    trends = {statement.trend for statement in likes}
+    gone = VAGUE if trends - {None} else 1.0
+    return (
+        sum(_COMES.get(statement.trend, VAGUE) for statement in came)
+        + sum(CLEAR if topic.replace("likes:", "fades:", 1) in holds else gone for topic in went)
+        + VAGUE * len(disliked)
+    )
+
+
+_COMES: Mapping[Trend | None, float] = {None: 1.0, "new": CLEAR, "rising": CLEAR}
 
 
 def statement_topics(statements: Sequence[Statement]) -> list[str]:
     """What a profile is about, for `ProfileRef.topics`: `likes:TAG`, `dislikes:TAG`, `is:NAME=VALUE`, in statement order.
 
-    Viewed titles are left out: they change with each event, and that is no reason for a new text.
+    A like on its way out is `fades:TAG`: its text does not say that it holds. Viewed titles and habits are left out: they
+    change with the events, and that is no reason for a new text.
     """
-    return [
-        f"is:{statement.topic}={statement.value}" if statement.stance == "is" else f"{statement.stance}:{statement.topic}"
-        for statement in statements
-        if statement.stance != "viewed"
-    ]
+    return [topic for statement in statements if (topic := _topic(statement))]
+
+
+def _topic(statement: Statement) -> str:
+    match statement.stance:
+        case "viewed" | "habit":
+            return ""
+        case "is":
+            return f"is:{statement.topic}={statement.value}"
+        case "likes" if statement.trend == "fading":
+            return f"fades:{statement.topic}"
+        case stance:
+            return f"{stance}:{statement.topic}"
 
 
 def profile_language(state: UserState, items: Mapping[str, Item], default: Language) -> Language:
@@ -81,37 +120,29 @@ def profile_language(state: UserState, items: Mapping[str, Item], default: Langu
     return max(sorted(counts), key=lambda language: (counts[language], language == default))
 
 
-def _declared_language(state: UserState) -> Language | None:
-    declared = state.attributes.language if state.attributes is not None else None
-    return "zh" if declared == "zh" else "en" if declared == "en" else None
-
-
-def _enough_for_a_text(state: UserState, settings: Settings) -> bool:
+def enough_for_a_text(state: UserState, settings: Settings) -> bool:
+    """Whether enough is known of a user for a first text."""
     declared = state.attributes is not None and bool(state.attributes.tags)
     return declared or state.event_count >= settings.profiler.min_events
 
 
-def _came(now: Sequence[str], then: Sequence[str]) -> set[str]:
-    """Dislikes and main likes that the text does not name. A like that it names somewhere may trade places without a text."""
-    return {*_main_likes(now), *(topic for topic in now if topic.startswith("dislikes:"))} - set(then)
+def _declared_language(state: UserState) -> Language | None:
+    declared = state.attributes.language if state.attributes is not None else None
+    return "zh" if declared == "zh" else "en" if declared == "en" else None
 
 
 def _main_likes(topics: Sequence[str]) -> list[str]:
     return [topic for topic in topics if topic.startswith("likes:")][:MAIN_LIKES]
 
 
-def _is_strong(now: Sequence[str], then: Sequence[str]) -> bool:
-    return len(set(_main_likes(now)) - set(then)) >= STRONG_CHANGE
-
-
-def _differ_at_once(now: Sequence[str], then: Sequence[str], told: bool) -> bool:
+def _told_differ(now: Sequence[str], then: Sequence[str], told: bool) -> bool:
     differing = set(now) ^ set(then)
-    return bool(told and differing) or any(topic.startswith("is:") for topic in differing) or _reversed(now, then)
+    return bool(told and differing) or any(topic.startswith("is:") for topic in differing)
 
 
 def _reversed(now: Sequence[str], then: Sequence[str]) -> bool:
     """Whether what was liked is disliked, or the other way round."""
-    turned = {"likes": "dislikes", "dislikes": "likes"}
+    turned = {"likes": "dislikes", "fades": "dislikes", "dislikes": "likes"}
     opposites = {f"{turned[stance]}:{tag}" for stance, _, tag in (topic.partition(":") for topic in then) if stance in turned}
     return not opposites.isdisjoint(now)
 

@@ -186,7 +186,7 @@ class ProfileRequest(Message):
     user_id: Identifier
     request_id: Identifier
     language: Language
-    reason: Literal["first", "changed", "edited", "grown"]
+    reason: Literal["edited", "declared", "first", "reversed", "changed", "drifted", "aged", "grown"]
     priority: int = Field(ge=0, le=9, description="0 is most urgent: fresh users and edits")
     state_version: Count
     state_life: Count = Field(0, description="`UserState.life`: a text from before an erasure is not taken for one of after")

@@ -124,7 +124,14 @@ class ProfilerSettings(Group):
     half_life_h: float = Field(24.0 * 14, gt=0, description="an interest halves in this time")
     default_language: Language = "en"
     min_events: int = Field(3, ge=1, description="events before the first profile, unless tags are declared")
-    refresh_events: int = Field(20, ge=1, description="new events before a new main interest or dislike asks for a new text")
+    look_events: int = Field(5, ge=1, description="events of a user between two looks at whether their text still holds")
+    refresh_events: int = Field(
+        20, ge=1, description="new events, times differences between text and statements, that ask for a new text"
+    )
+    refresh_drift: float = Field(0.5, gt=0, description="1 - cosine between history then and now that asks for one; 2: never")
+    refresh_drift_events: int = Field(20, ge=1, description="new events before drift is asked about")
+    refresh_age_h: float = Field(24.0 * 30, gt=0, description="age of a text, in event time, that asks for a new one")
+    refresh_grown_events: int = Field(60, ge=1, description="new events that ask for a new text though nothing changed")
     request_timeout_s: float = Field(300.0, gt=0, description="a request not answered by then may be repeated")
 
 
@@ -135,6 +142,11 @@ class NarratorSettings(Group):
     max_tokens: int = Field(96, ge=8)
     queue_limit: int = Field(50_000, ge=1, description="users waiting for a text; beyond it reading pauses")
     queue_mb: int = Field(64, ge=1, description="megabytes of waiting requests; beyond it reading pauses")
+    calls_per_s: float = Field(0.0, ge=0, description="profile texts begun a second, shared by all users; 0: no limit")
+    calls_burst: int = Field(10, ge=1, description="texts begun at once after a quiet time")
+    user_pause_s: float = Field(
+        0.0, ge=0, description="least time between two texts of one user; 2 s at most for the user's own word"
+    )
     llm_languages: frozenset[Language] = Field(
         frozenset({"en"}), description="languages profile_llm can write; profiles in others are plain text"
     )

@@ -9,7 +9,6 @@ import pytest
 from pydantic import BaseModel
 
 from consumers.profiler import RELISTED_PER_BATCH, Profiler
-from consumers.refresh import LOOK_EVERY
 from consumers.runtime.processor import Batch, Outputs, Record
 from schemas.errors import Retryable
 from schemas.messages import (
@@ -29,6 +28,7 @@ from schemas.topics import BEHAVIOR_EVENTS, ITEM_VECTORS, ITEMS, USER_ATTRIBUTES
 
 TOPIC_OF = {BehaviorEvent: BEHAVIOR_EVENTS, UserAttributes: USER_ATTRIBUTES, UserProfile: USER_PROFILES}
 START_MS = 1_760_000_000_000
+LOOK_EVENTS = Settings().profiler.look_events
 AXES = {"sports": 0, "travel": 1, "music": 2}
 
 
@@ -189,19 +189,19 @@ def test_a_first_text_is_asked_for_with_the_event_that_suffices_and_once(site: S
 
 def test_statements_are_computed_at_every_few_events_only(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     looks: list[int] = []
-    monkeypatch.setattr("consumers.profiler.refresh_reason", lambda state, *_, **__: looks.append(state.event_count))
+    monkeypatch.setattr("consumers.gate.refresh_reason", lambda state, *_, **__: looks.append(state.event_count))
     site.agree()
     site.turn(site.event("sports-0"), site.event("sports-1"), site.event("sports-2"))
     monkeypatch.undo()
     [request] = requests(site.turn(site.event("sports-3")))
     site.turn(answered(request))
     looks.clear()
-    monkeypatch.setattr("consumers.profiler.refresh_reason", lambda state, *_, **__: looks.append(state.event_count))
-    for number in range(2 * LOOK_EVERY):
+    monkeypatch.setattr("consumers.gate.refresh_reason", lambda state, *_, **__: looks.append(state.event_count))
+    for number in range(2 * LOOK_EVENTS):
         site.turn(site.event(f"sports-{4 + number}"))
-    assert looks == [4 + LOOK_EVERY, 4 + 2 * LOOK_EVERY]
+    assert looks == [4 + LOOK_EVENTS, 4 + 2 * LOOK_EVENTS]
     site.turn(site.event("sports-20", "not_interested"))
-    assert looks[2:] == [5 + 2 * LOOK_EVERY]
+    assert looks[2:] == [5 + 2 * LOOK_EVENTS]
 
 
 def test_what_the_user_says_asks_at_once_even_while_a_text_is_under_way(site: Site) -> None:
@@ -210,6 +210,6 @@ def test_what_the_user_says_asks_at_once_even_while_a_text_is_under_way(site: Si
     assert first.reason == "first"
     assert len(requests(site.turn(declare("travel")))) == 1
     site.turn(answered(first))
-    assert [request.reason for request in requests(site.turn(declare("music", updated_at_ms=START_MS + 1)))] == ["changed"]
+    assert [request.reason for request in requests(site.turn(declare("music", updated_at_ms=START_MS + 1)))] == ["declared"]
     mute = MuteControl(user_id="u", issued_at_ms=START_MS, target="tag", value="sports")
     assert [request.reason for request in requests(site.turn(mute))] == ["edited"]

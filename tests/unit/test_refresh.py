@@ -4,20 +4,23 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from consumers.gate import worth_a_look
 from consumers.refresh import (
-    LOOK_EVERY,
-    STALE_AFTER,
+    CLEAR,
+    PRIORITY,
+    VAGUE,
+    differences,
     profile_language,
     refresh_reason,
     statement_topics,
-    worth_a_look,
 )
-from schemas.messages import Statement
+from schemas.messages import Statement, Trend
 from schemas.settings import Settings
 from schemas.state import Attributes, ProfileRef, UserState
 from tests.unit.profile_cases import Happened, facts, item, state_of
 
 SETTINGS = Settings()
+RULES = SETTINGS.profiler
 THREE: list[Happened] = [("e1", "view", "a"), ("e2", "view", "a"), ("e3", "view", "a")]
 
 
@@ -25,6 +28,10 @@ def profiled(written: list[Statement], events: int = 3) -> UserState:
     state = state_of(*[(f"e{number}", "view", "a") for number in range(events)])
     state.profile = ProfileRef(1, "en", statement_topics(written), b"", 3, 0)
     return state
+
+
+def with_trend(stated: list[Statement], **trends: Trend) -> list[Statement]:
+    return [statement.model_copy(update={"trend": trends.get(statement.topic, "steady")}) for statement in stated]
 
 
 def test_first_takes_consent_and_enough_events_or_tags() -> None:
@@ -44,40 +51,60 @@ def test_without_consent_there_is_never_a_reason() -> None:
 
 
 WRITTEN = facts(["a", "b", "c", "d"], ["x"])
-NEW = SETTINGS.profiler.refresh_events
+NEW = RULES.refresh_events
 
 
 @pytest.mark.parametrize(
-    ("now", "new_events"),
+    ("now", "difference"),
     [
-        (WRITTEN, None),
-        (facts(["d", "a", "b", "c"], ["x"]), None),  # named already
-        (facts(["a", "b", "c", "new"], ["x"]), None),  # not a main like
-        (facts(["b", "c", "d"], ["x"]), None),  # it fades
-        (facts(["a", "b", "c", "d"]), None),
-        (facts(["a", "new", "b", "c"], ["x"]), NEW),
-        (facts(["a", "b", "c", "d"], ["x", "y"]), NEW),
-        (facts(["newer", "new", "b"], ["x"]), NEW // 2),
-        (facts(["a", "b", "c", "d"], ["x"], age="30"), 0),
-        (facts(["a", "c", "d"], ["x", "b"]), 0),  # reversed
-        (facts(["a", "b", "c", "x"]), 0),
+        (WRITTEN, 0),
+        (facts(["d", "a", "b", "c"], ["x"]), 0),  # named already
+        (facts(["a", "b", "c", "new"], ["x"]), 0),  # not a main like
+        (facts(["a", "b", "c"], ["x"]), 0),  # what went was none either
+        (facts(["a", "b", "c", "d"]), 0),
+        (facts(["a", "new", "b", "c"], ["x"]), 1),
+        (facts(["b", "c", "d"], ["x"]), 1),
+        (facts(["newer", "new", "c"], ["x"]), 4),
+        (facts(["a", "b", "c", "d"], ["x", "y"]), VAGUE),
+        (with_trend(facts(["a", "b", "new"], ["x"])), 2 * VAGUE),
+        (with_trend(facts(["a", "b", "new", "c"], ["x"]), new="rising"), CLEAR),
+        (with_trend(facts(["b", "c", "d", "a"], ["x"]), a="fading"), CLEAR),
+        (with_trend(facts(["new", "b", "c", "d", "a"], ["x"]), a="fading", new="new"), 2 * CLEAR),
     ],
 )
-def test_changes_ask_the_sooner_the_more_they_matter(now: list[Statement], new_events: int | None) -> None:
+def test_differences_count_by_how_clear_they_are(now: list[Statement], difference: float) -> None:
+    assert differences(now, statement_topics(WRITTEN)) == difference
     asking = [since for since in range(NEW + 1) if refresh_reason(profiled(WRITTEN, 3 + since), now, SETTINGS) == "changed"]
-    assert asking == ([] if new_events is None else list(range(new_events, NEW + 1)))
+    assert asking == [since for since in range(NEW + 1) if since * difference >= NEW]
+
+
+@pytest.mark.parametrize(
+    ("now", "reason"),
+    [
+        (facts(["a", "b", "c", "d"], ["x"], age="30"), "declared"),
+        (facts(["a", "c", "d"], ["x", "b"]), "reversed"),
+        (facts(["a", "b", "c", "x"]), "reversed"),
+    ],
+)
+def test_what_is_declared_or_reversed_asks_at_once(now: list[Statement], reason: str) -> None:
+    assert refresh_reason(profiled(WRITTEN), now, SETTINGS) == reason
+
+
+def test_a_fading_like_that_is_disliked_is_reversed_too() -> None:
+    written = with_trend(facts(["a", "b"]), b="fading")
+    assert refresh_reason(profiled(written), facts(["a"], ["b"]), SETTINGS) == "reversed"
 
 
 def test_what_the_user_just_told_asks_at_once_when_it_changes_anything() -> None:
     now = facts(["a", "b", "c", "declared"], ["x"])
     assert refresh_reason(profiled(WRITTEN), now, SETTINGS) is None
-    assert refresh_reason(profiled(WRITTEN), now, SETTINGS, told=True) == "changed"
+    assert refresh_reason(profiled(WRITTEN), now, SETTINGS, told=True) == "declared"
     assert refresh_reason(profiled(WRITTEN), WRITTEN, SETTINGS, told=True) is None
 
 
 @given(st.integers(0, 60), st.integers(1, 30))
 def test_no_step_is_missed_however_events_are_batched(seen: int, new_events: int) -> None:
-    passed = any((seen + number) % LOOK_EVERY == 0 for number in range(1, new_events + 1))
+    passed = any((seen + number) % RULES.look_events == 0 for number in range(1, new_events + 1))
     assert worth_a_look(profiled(WRITTEN, 3 + seen + new_events), new_events, SETTINGS) == passed
 
 
@@ -97,16 +124,44 @@ def test_edits_and_mutes_ask_at_once() -> None:
     assert refresh_reason(state, facts(["a", "b", "c"]), SETTINGS) == "edited"
 
 
+def test_drift_asks_after_some_events() -> None:
+    def reason(new_events: int, drift: float) -> str | None:
+        return refresh_reason(profiled(WRITTEN, 3 + new_events), WRITTEN, SETTINGS, drift=drift)
+
+    enough = RULES.refresh_drift_events
+    assert reason(enough, RULES.refresh_drift) == "drifted"
+    assert reason(enough - 1, RULES.refresh_drift) is None and reason(enough, RULES.refresh_drift - 0.01) is None
+
+
+def test_an_old_text_is_asked_for_again_once_the_user_does_something() -> None:
+    old_ms = int(RULES.refresh_age_h * 3_600_000)
+    assert refresh_reason(profiled(WRITTEN, 4), WRITTEN, SETTINGS, age_ms=old_ms) == "aged"
+    assert refresh_reason(profiled(WRITTEN, 3), WRITTEN, SETTINGS, age_ms=old_ms) is None
+    assert refresh_reason(profiled(WRITTEN, 4), WRITTEN, SETTINGS, age_ms=old_ms - 1) is None
+
+
 def test_grown_after_many_new_events_even_if_nothing_else_changed() -> None:
-    assert refresh_reason(profiled(WRITTEN, 3 + STALE_AFTER * NEW - 1), WRITTEN, SETTINGS) is None
-    assert refresh_reason(profiled(WRITTEN, 3 + STALE_AFTER * NEW), WRITTEN, SETTINGS) == "grown"
+    assert refresh_reason(profiled(WRITTEN, 3 + RULES.refresh_grown_events - 1), WRITTEN, SETTINGS) is None
+    assert refresh_reason(profiled(WRITTEN, 3 + RULES.refresh_grown_events), WRITTEN, SETTINGS) == "grown"
+
+
+def test_habits_and_titles_ask_for_nothing() -> None:
+    habit = Statement(topic="time_of_day", stance="habit", value="evening", strength=0.8, evidence=["event:1"])
+    now = [*WRITTEN, habit, *facts(viewed=["Jaws"])]
+    assert statement_topics(now) == statement_topics(WRITTEN)
+    assert refresh_reason(profiled(WRITTEN, 3 + NEW), now, SETTINGS) is None
+
+
+def test_the_user_s_own_word_is_the_most_urgent_and_a_first_text_next() -> None:
+    assert PRIORITY["edited"] == PRIORITY["declared"] == 0 < PRIORITY["first"] < PRIORITY["reversed"]
+    assert all(PRIORITY[reason] > PRIORITY["first"] for reason in ("changed", "drifted", "aged", "grown"))
 
 
 def test_a_newly_declared_language_asks_for_a_new_text() -> None:
     told = facts(["drama"])
     state = profiled(told)
     state.attributes = Attributes(0, language="zh")
-    assert refresh_reason(state, told, SETTINGS) == "changed"
+    assert refresh_reason(state, told, SETTINGS) == "declared"
 
 
 def test_language_is_declared_or_the_historys_or_the_default() -> None:

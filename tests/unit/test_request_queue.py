@@ -59,4 +59,5 @@ def test_what_is_replaced_again_and_again_takes_no_memory() -> None:
     once = queue.packed_bytes
     for offset in range(1, 5000):
         queue.put(0, offset, message)
-    assert len(queue) == 1 and queue.packed_bytes == once and len(queue._heap) < 100
+    assert len(queue) == 1 and queue.packed_bytes == once
+    assert len(queue._urgent) < 100 and len(queue._oldest) < 100

@@ -1,0 +1,112 @@
+"""What bench_gate replays: messages in order of time, the catalogue, and, for the demo shop, the true changes of interest."""
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from consumers.catalogue import Catalogue
+from producers.dataset import open_dataset
+from producers.replay import profile_consent
+from producers.shop import Shop, Timed, time_of
+from producers.shop_catalog import topic_of_tag
+from schemas.messages import BehaviorEvent, ConsentControl, Item, ItemVector
+from schemas.tensors import EMBEDDING_DIM
+
+
+@dataclass(frozen=True)
+class Change:
+    """A true change of a user's interests: at `changes_ms` one topic is gone and another stands in its place."""
+
+    changes_ms: int
+    dropped: str
+    fresh: str
+
+    def is_shown_by(self, topics: Sequence[str]) -> bool:
+        """Whether a text with these statement topics likes the fresh topic, by its tag or a theme's, and not the dropped."""
+        tags = (topic.removeprefix("likes:") for topic in topics if topic.startswith("likes:"))
+        liked = {topic_of_tag().get(tag) for tag in tags}
+        return self.fresh in liked and self.dropped not in liked
+
+
+@dataclass(frozen=True)
+class Material:
+    """`changes` by user id: of those users of the shop who agreed to a profile and keep it."""
+
+    name: str
+    catalogue: Catalogue
+    messages: list[Timed]
+    changes: dict[str, Change] = field(default_factory=dict)
+
+    @property
+    def events(self) -> int:
+        """How many behaviour events there are."""
+        return sum(isinstance(message, BehaviorEvent) for message in self.messages)
+
+    @property
+    def events_of_agreeing(self) -> int:
+        """Events of the users who agree to a profile."""
+        agreeing = {message.user_id for message in self.messages if isinstance(message, ConsentControl) and message.granted}
+        return sum(isinstance(message, BehaviorEvent) and message.user_id in agreeing for message in self.messages)
+
+    @property
+    def users(self) -> int:
+        """Users who do something."""
+        return len({message.user_id for message in self.messages if isinstance(message, BehaviorEvent)})
+
+
+def shop_material(seed: int, users: int, events: int, vectors: Path | None) -> Material:
+    """The demo shop with this many users and events, both languages."""
+    shop = Shop(seed, users)
+    changes = {}
+    for user in shop.users:
+        if user.consent and user.changes_ms and user.dropped_topic and user.erased_ms is None:
+            before, after = user.interests[0][1], user.interests[1][1]
+            fresh = next(topic for topic in after if topic not in before)
+            changes[user.user_id] = Change(user.changes_ms, user.dropped_topic, fresh)
+    return Material("shop", catalogue_of(shop.items, vectors), list(shop.simulate(events)), changes)
+
+
+def movielens_material(folder: Path, limit: int | None, vectors: Path | None) -> Material:
+    """A data folder such as MovieLens 100K; everyone is taken to agree to a profile, as the data has no consents."""
+    dataset = open_dataset(folder)
+    messages: list[Timed] = [*dataset.attributes()]
+    messages += [profile_consent(user_id, dataset.times.first_ms) for user_id in dataset.user_ids()]
+    messages += list(dataset.events())[:limit]
+    return Material("movielens", catalogue_of(list(dataset.items()), vectors), sorted(messages, key=time_of))
+
+
+def catalogue_of(items: Sequence[Item], vectors: Path | None) -> Catalogue:
+    """The catalogue with vectors from an .npz file of `ids` and `vectors`, or drawn ones.
+
+    A drawn vector is the sum of a direction for each tag and one of the item's own: items are as alike as their tags.
+    """
+    catalogue = Catalogue()
+    known = _read(vectors) if vectors is not None else {}
+    for item in items:
+        vector = known.get(item.item_id)
+        if vector is None:
+            vector = sum((_direction(f"tag {tag}") for tag in item.tags), start=_direction(f"item {item.item_id}"))
+        catalogue.put_item(item)
+        catalogue.put_vector(
+            ItemVector(item_id=item.item_id, vector=vector.tolist(), model_name="text_encoder", model_version="0")
+        )
+    return catalogue
+
+
+def _read(path: Path) -> dict[str, np.ndarray]:
+    stored = np.load(path)
+    return dict(zip(stored["ids"].tolist(), stored["vectors"], strict=True))
+
+
+_directions: dict[str, np.ndarray] = {}
+
+
+def _direction(name: str) -> np.ndarray:
+    """A direction of its own for each name, always the same."""
+    if name not in _directions:
+        source = random.Random(name)
+        _directions[name] = np.array([source.gauss(0, 1) for _ in range(EMBEDDING_DIM)], np.float32)
+    return _directions[name]

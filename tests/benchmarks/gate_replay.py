@@ -1,0 +1,148 @@
+"""A replay of messages through the fold, the statements and the refresh gate, without servers; a narrator is simulated.
+
+A text is there `delay_ms` of event time after it was asked for and says what its statements say. Everything else is the
+profiler's own code: `fold_record`, `wanted_text`, `profile_request`.
+"""
+
+from collections import Counter, deque
+from dataclasses import dataclass, field
+
+from consumers.gate import profile_request, wanted_text
+from consumers.interests import InterestRules
+from consumers.lists import ListRules
+from consumers.overlay import Touched, fold_record
+from consumers.profile_jobs import ProfileJob
+from consumers.refresh import statement_topics
+from consumers.runtime.processor import Record
+from consumers.statements import statements
+from producers.shop import Timed, time_of
+from schemas.messages import BehaviorEvent, ProfileRequest, UserAttributes, UserProfile
+from schemas.settings import Settings
+from schemas.state import UserState
+from schemas.topics import BEHAVIOR_EVENTS, USER_ATTRIBUTES, USER_CONTROLS, USER_PROFILES
+from tests.benchmarks.gate_material import Change, Material
+
+WITHIN = 20
+"""Events of the user after a change in which the text is to show it."""
+LANGUAGES = frozenset({"en", "zh"})
+
+
+@dataclass
+class Outcome:
+    """What a replay cost and showed.
+
+    `reasons` counts requests that lead to text generation, an LLM call each, by reason; `sentences` what the model is asked
+    for in them. `after` counts the events after the change of each user whose interests change; `shown_at` and `sayable_at`
+    say at which of them a text, and the statements themselves, first showed the change.
+    """
+
+    reasons: Counter[str] = field(default_factory=Counter)
+    sentences: int = 0
+    plain: int = 0
+    after: Counter[str] = field(default_factory=Counter)
+    shown_at: dict[str, int] = field(default_factory=dict)
+    sayable_at: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def calls(self) -> int:
+        """LLM calls in all."""
+        return self.reasons.total()
+
+    @property
+    def counted(self) -> list[str]:
+        """The users whose change counts: those who did WITHIN events or more after it."""
+        return [user_id for user_id, events in self.after.items() if events >= WITHIN]
+
+    def share_within(self, found_at: dict[str, int], within: int = WITHIN) -> float:
+        """The share of changes found after so many events or fewer; 1 when there are none."""
+        users = self.counted
+        return sum(found_at.get(user_id, within + 1) <= within for user_id in users) / len(users) if users else 1.0
+
+
+@dataclass
+class Replay:
+    """One run over a material. `everything` also asks, at each event that counts, what the statements would say."""
+
+    material: Material
+    settings: Settings
+    delay_ms: int
+    everything: bool = False
+    outcome: Outcome = field(default_factory=Outcome)
+    _states: dict[str, UserState] = field(default_factory=dict)
+    _under_way: deque[tuple[int, ProfileRequest]] = field(default_factory=deque)
+    _latest: dict[str, str] = field(default_factory=dict)
+    _asked: int = 0
+
+    def run(self) -> Outcome:
+        """Replay every message."""
+        for offset, message in enumerate(self.material.messages):
+            now_ms = time_of(message)
+            while self._under_way and self._under_way[0][0] <= now_ms:
+                self._answer(*self._under_way.popleft())
+            self._take(offset, message, now_ms)
+        while self._under_way:
+            self._answer(*self._under_way.popleft())
+        return self.outcome
+
+    @property
+    def _rules(self) -> InterestRules:
+        return ListRules.of(self.settings).interest
+
+    def _take(self, offset: int, message: Timed, now_ms: int) -> None:
+        topic = {BehaviorEvent: BEHAVIOR_EVENTS, UserAttributes: USER_ATTRIBUTES}.get(type(message), USER_CONTROLS)
+        change = self.material.changes.get(message.user_id)
+        if change and isinstance(message, BehaviorEvent) and now_ms >= change.changes_ms:
+            self.outcome.after[message.user_id] += 1
+        self._fold(Record(topic.name, 0, offset, now_ms, message.user_id, message))
+        if change and self.everything and self.outcome.after[message.user_id] in range(1, WITHIN + 1):
+            self._note_sayable(message.user_id, change)
+
+    def _fold(self, record: Record) -> None:
+        """One message as a micro-batch of its own, as the profiler takes it."""
+        state = self._states.setdefault(record.key, UserState())
+        user = Touched(0, record.key, state, record, record.timestamp_ms)
+        fold_record(user, record, self.settings.fold)
+        if not user.changed:
+            return
+        wanted = wanted_text(user, record.key in self._latest, self.material.catalogue, self._rules, self.settings)
+        if wanted is not None:
+            self._asked += 1
+            self._ask(profile_request(user, wanted, f"{self._asked}", record.timestamp_ms))
+
+    def _ask(self, request: ProfileRequest) -> None:
+        works = [work for work in ProfileJob.of(request, 0, 0, LANGUAGES).works if not work.plain]
+        if works:
+            self.outcome.reasons[request.reason] += 1
+            self.outcome.sentences += len(works)
+        else:
+            self.outcome.plain += 1
+        self._latest[request.user_id] = request.request_id
+        self._under_way.append((request.requested_at_ms + self.delay_ms, request))
+
+    def _answer(self, now_ms: int, request: ProfileRequest) -> None:
+        """The text is there, unless the user's latest request is another."""
+        if self._latest.get(request.user_id) != request.request_id:
+            return
+        del self._latest[request.user_id]
+        self._note_shown(request)
+        profile = UserProfile(
+            **request.model_dump(exclude={"reason", "priority", "statements"}),
+            statements=request.statements,
+            summary=[],
+            text_vector=[],
+            model_name="none",
+            model_version="0",
+            generated_at_ms=now_ms,
+        )
+        self._fold(Record(USER_PROFILES.name, 0, 0, now_ms, request.user_id, profile))
+
+    def _note_shown(self, request: ProfileRequest) -> None:
+        change, outcome = self.material.changes.get(request.user_id), self.outcome
+        after = outcome.after[request.user_id] if change else 0
+        if change and after and change.is_shown_by(statement_topics(request.statements)):
+            outcome.shown_at.setdefault(request.user_id, after)
+
+    def _note_sayable(self, user_id: str, change: Change) -> None:
+        stated = statements(self._states[user_id], self.material.catalogue.items, self._rules)
+        if change.is_shown_by(statement_topics(stated)):
+            self.outcome.sayable_at.setdefault(user_id, self.outcome.after[user_id])
