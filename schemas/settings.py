@@ -83,6 +83,10 @@ class ModelSettings(Group):
 
     text_encoder: str = Field("builtin:all-MiniLM-L6-v2", description="`builtin:` names come with the Python packages")
     profile_llm: str = Field("builtin:SmolLM2-135M-Instruct", description="any chat model transformers can load")
+    profile_llm_adapter: str = Field(
+        "builtin:narrator",
+        description="LoRA merged into profile_llm: `builtin:narrator` goes with the default model; empty: none",
+    )
     device: Literal["auto", "cpu", "cuda"] = "auto"
     llm_threads: int = Field(1, ge=1, description="CPU threads of profile_llm; the encoders must never wait for it")
     llm_max_batch: int = Field(32, ge=1, description="texts generated together")

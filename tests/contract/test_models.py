@@ -92,7 +92,7 @@ def test_models_import_none_of_us(contract: ModelContract) -> None:
 
 @every_model
 def test_the_launcher_sets_what_a_model_reads(contract: ModelContract) -> None:
-    weights = {name: Path("weights") for name in ("text_encoder", "profile_llm")}
+    weights = {name: Path("weights") for name in ("text_encoder", "profile_llm", "profile_llm_adapter")}
     given = server_environment(Path("a/b/c"), Path("lib"), Settings(), weights)
     read = {name for path in sources(contract) for name in re.findall(r"PORTRAIT_\w+", path.read_text())}
     assert read, "each model reads at least the device"

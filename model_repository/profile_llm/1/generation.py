@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import torch
 from packed_attention import NAME, KeyValues, Pass, Prefix
 from packed_linear import pack_linears
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel
 
 BEGIN_TOKENS = 512  # prompt tokens taken in at one step, so that the rows at work do not stand still for long
 CHECK_CANCELLED_EVERY = 8  # tokens
@@ -66,10 +66,13 @@ class PrefixCache:
 class TextGenerator:
     """A chat model, its tokenizer, and the rows at work. Not thread-safe: one thread generates."""
 
-    def __init__(self, folder: str, device: torch.device, dtype: torch.dtype, max_rows: int = 32) -> None:
+    def __init__(
+        self, folder: str, device: torch.device, dtype: torch.dtype, max_rows: int = 32, adapter: str | None = None
+    ) -> None:
+        """`adapter` is a folder that peft saved; ValueError when it does not fit the weights in `folder`."""
         self.device, self.dtype, self.max_rows = device, dtype, max_rows
         self.tokenizer = AutoTokenizer.from_pretrained(folder)
-        self.model = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype, attn_implementation=NAME).to(device).eval()
+        self.model = load_model(folder, dtype, adapter).to(device).eval()
         pack_linears(self.model)
         end = self.model.generation_config.eos_token_id
         self.end_tokens = set(end if isinstance(end, list) else [end]) - {None}
@@ -184,6 +187,16 @@ class TextGenerator:
 
     def decode(self, row: Row) -> str:
         return self.tokenizer.decode(row.tokens, skip_special_tokens=True)
+
+
+def load_model(folder: str, dtype: torch.dtype, adapter: str | None) -> PreTrainedModel:
+    """The weights in a folder, with those of an adapter merged in."""
+    model = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype, attn_implementation=NAME)
+    if not adapter:
+        return model
+    from adapter import merge_adapter  # takes a second to import
+
+    return merge_adapter(model, adapter)
 
 
 def draw(logits: torch.Tensor, row: Row) -> int:

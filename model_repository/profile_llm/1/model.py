@@ -1,10 +1,11 @@
 """profile_llm: prompts to texts, many at a time, new ones joining as others finish, with the tensors of Triton's vLLM backend.
 
 Environment:
-    PORTRAIT_WEIGHTS__PROFILE_LLM       folder with a causal language model that transformers can load
-    PORTRAIT_MODELS__DEVICE             auto (default), cpu or cuda
-    PORTRAIT_MODELS__LLM_THREADS        CPU threads, default 1
-    PORTRAIT_MODELS__LLM_MAX_BATCH      prompts generated together, default 32
+    PORTRAIT_WEIGHTS__PROFILE_LLM           folder with a causal language model that transformers can load
+    PORTRAIT_WEIGHTS__PROFILE_LLM_ADAPTER   folder of a LoRA adapter for them, merged in; unset: none
+    PORTRAIT_MODELS__DEVICE                 auto (default), cpu or cuda
+    PORTRAIT_MODELS__LLM_THREADS            CPU threads, default 1
+    PORTRAIT_MODELS__LLM_MAX_BATCH          prompts generated together, default 32
 
 `text_input` is the full prompt, chat template applied. `sampling_parameters` is JSON: max_tokens (16), temperature (0: the
 likeliest token; vLLM's default is 1), top_p (1), seed, stop. As in the vLLM backend the answer begins with the prompt unless
@@ -180,7 +181,11 @@ def load_generator() -> TextGenerator:
         torch.set_num_threads(int(os.environ.get("PORTRAIT_MODELS__LLM_THREADS", "1")))
     transformers_logging.disable_progress_bar()
     max_rows = int(os.environ.get("PORTRAIT_MODELS__LLM_MAX_BATCH", "32"))
-    return TextGenerator(folder, torch.device(wanted), fast_dtype(wanted), max_rows)
+    adapter = os.environ.get("PORTRAIT_WEIGHTS__PROFILE_LLM_ADAPTER")
+    try:
+        return TextGenerator(folder, torch.device(wanted), fast_dtype(wanted), max_rows, adapter)
+    except ValueError as error:
+        raise pb_utils.TritonModelException(str(error)) from None
 
 
 def yield_to_others() -> None:
