@@ -25,6 +25,7 @@ class Row:
     stop: tuple[str, ...] = ()
     is_cancelled: Callable[[], bool] = lambda: False
     on_finished: Callable[["Row"], None] = lambda row: None
+    on_text: Callable[["Row"], None] | None = None  # called when `text` has grown, with no more than will stay
     tokens: list[int] = field(default_factory=list)
     text: str = ""
     finish_reason: str = ""
@@ -170,23 +171,37 @@ class TextGenerator:
         if token in self.end_tokens:
             return self.finish(row, "stop")
         row.tokens.append(token)
-        if row.stop:
+        if row.stop or row.on_text:
             text = self.decode(row)
             found = [text.index(stop) for stop in row.stop if stop in text]
             if found:
                 return self.finish(row, "stop", text[: min(found)])
+            self.show(row, settled(text, row.stop))
         if len(row.tokens) >= row.max_tokens:
             return self.finish(row, "length")
         if len(row.tokens) % CHECK_CANCELLED_EVERY == 0 and row.is_cancelled():
             self.finish(row, "abort")
         return None
 
+    def show(self, row: Row, text: str) -> None:
+        """Tell whoever follows a row what is new in its text."""
+        if row.on_text and len(text) > len(row.text):
+            row.text = text
+            row.on_text(row)
+
     def finish(self, row: Row, reason: str, text: str | None = None) -> None:
         row.finish_reason, row.text = reason, self.decode(row) if text is None else text
         row.on_finished(row)
 
     def decode(self, row: Row) -> str:
-        return self.tokenizer.decode(row.tokens, skip_special_tokens=True)
+        return self.tokenizer.decode(row.tokens, skip_special_tokens=True, clean_up_tokenization_spaces=False)
+
+
+def settled(text: str, stop: Sequence[str]) -> str:
+    """The part of a growing text that will stay: without half a character, and without what may begin a stop text."""
+    text = text.rstrip("\ufffd")
+    beginnings = (words[:length] for words in stop for length in range(len(words) - 1, 0, -1))
+    return text[: len(text) - max((len(start) for start in beginnings if text.endswith(start)), default=0)]
 
 
 def load_model(folder: str, dtype: torch.dtype, adapter: str | None) -> PreTrainedModel:
