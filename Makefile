@@ -7,7 +7,7 @@ LOCKS := deploy/requirements
 export PYTHONUNBUFFERED := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check chaos bench-core bench-latency bench-scale bench-poison ci lock clean
+.PHONY: help setup demo test check chaos bench-core bench-latency bench-scale bench-poison bench-llm ci lock clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -57,6 +57,9 @@ $(VENV)-peers/installed: $(LOCKS)/peers.txt | setup
 
 bench-poison: setup  ## a million spoilt messages through the border and the fold, against clean ones
 	$(BIN)/python -m tests.benchmarks.bench_poison $(if $(SEED),--seed $(SEED))
+
+bench-llm: setup  ## texts of profile_llm a second, against transformers' generate on the same weights
+	$(BIN)/python -m tests.benchmarks.bench_llm
 
 ci: setup  ## what .ci/run runs: check, then test
 	$(BIN)/ruff format --check

@@ -39,11 +39,11 @@ class Sampling:
     stop: tuple[str, ...] = ()
     priority: int = 0
 
-    def as_json(self) -> str:
-        """The `sampling_parameters` tensor."""
-        seed = {} if self.seed is None else {"seed": self.seed}
-        fixed = {"max_tokens": self.max_tokens, "temperature": self.temperature, "top_p": self.top_p, "stop": list(self.stop)}
-        return json.dumps(fixed | seed)
+    def as_json(self, lora: str = "") -> str:
+        """The `sampling_parameters` tensor. `lora` is an adapter of the vLLM backend."""
+        chosen = {"max_tokens": self.max_tokens, "temperature": self.temperature, "top_p": self.top_p, "stop": list(self.stop)}
+        optional = {"seed": self.seed, "lora_name": lora or None}
+        return json.dumps(chosen | {name: value for name, value in optional.items() if value is not None})
 
 
 @dataclass(frozen=True)
@@ -126,7 +126,7 @@ class TextStream:
         values: dict[str, Any] = {
             "text_input": np.array([prompt.encode(errors="replace")], dtype=object),
             "stream": np.array([streamed]),
-            "sampling_parameters": np.array([sampling.as_json().encode()], dtype=object),
+            "sampling_parameters": np.array([sampling.as_json(self._settings.llm_lora).encode()], dtype=object),
             "exclude_input_in_output": np.array([True]),
             "return_finish_reason": np.array([True]),
             "return_num_output_tokens": np.array([True]),
