@@ -68,6 +68,7 @@ class TritonSettings(Group):
     ca_location: Path | None = None
     encoder_timeout_s: float = Field(5.0, gt=0, description="deadline of one call of text_encoder or user_encoder")
     llm_timeout_s: float = Field(120.0, gt=0, description="deadline of one profile text")
+    llm_lora: str = Field("", description="adapter asked of a vLLM backend, as its multi_lora.json names it (docs/serving.md)")
     max_batch: int = Field(256, ge=1, description="users or texts in one call")
     retry_budget_s: float = Field(
         2.0, ge=0, description="time in which a failed call of an encoder is repeated at once; 0: never"
@@ -83,6 +84,10 @@ class ModelSettings(Group):
 
     text_encoder: str = Field("builtin:all-MiniLM-L6-v2", description="`builtin:` names come with the Python packages")
     profile_llm: str = Field("builtin:SmolLM2-135M-Instruct", description="any chat model transformers can load")
+    profile_llm_adapter: str = Field(
+        "builtin:narrator",
+        description="LoRA merged into profile_llm: `builtin:narrator` goes with the default model; empty: none",
+    )
     device: Literal["auto", "cpu", "cuda"] = "auto"
     llm_threads: int = Field(1, ge=1, description="CPU threads of profile_llm; the encoders must never wait for it")
     llm_max_batch: int = Field(32, ge=1, description="texts generated together")
