@@ -132,7 +132,10 @@ class NarratorSettings(Group):
     """Writing profiles."""
 
     max_in_flight: int = Field(32, ge=1, description="texts asked of Triton at once")
-    max_tokens: int = Field(96, ge=8)
+    prompt: Literal["tuned", "few_shot"] = Field(
+        "tuned", description="`few_shot` shows examples to a model that is neither tuned on our prompts nor large"
+    )
+    max_tokens: int = Field(320, ge=8, description="longest sentence")
     queue_limit: int = Field(50_000, ge=1, description="users waiting for a text; beyond it reading pauses")
     queue_mb: int = Field(64, ge=1, description="megabytes of waiting requests; beyond it reading pauses")
     llm_languages: frozenset[Language] = Field(
