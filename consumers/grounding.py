@@ -35,10 +35,10 @@ from consumers.grounding_words import (
     TRENDS_CLAIMED,
     VIEWED,
 )
+from consumers.parts import MAIN_LIKES
+from consumers.prompt_texts import TEXTS
 from schemas.messages import Language, Statement
 
-MAIN_LIKES = 3
-"""A text must name this many interests, if there are as many."""
 LENGTH_BESIDE_FACTS = 300
 STRONG_STRENGTH = 0.5
 ADULT_AGE = 18
@@ -103,9 +103,10 @@ def read(text: str, statements: Sequence[Statement], language: Language, require
     mentions = [step.statement for step in path if step.statement is not None]
     faults += _shape_faults(text, path, mentions, statements, language)
     needed = _required(statements) if required is None else required
-    said = {(statements[index].stance, fold(_named(statements[index]))) for index in mentions}  # two facts may read alike
+    names = [_named(statement, language) for statement in statements]
+    said = {(statements[index].stance, fold(names[index])) for index in mentions}  # two facts may read alike
     faults += [
-        Fault("missing", name) for s in needed if (statements[s].stance, fold(name := _named(statements[s]))) not in said
+        Fault("missing", names[index]) for index in needed if (statements[index].stance, fold(names[index])) not in said
     ]
     if not mentions:
         faults.append(Fault("missing", "any fact"))
@@ -257,6 +258,9 @@ def _required(statements: Sequence[Statement]) -> list[int]:
     return by_stance[LIKES][:MAIN_LIKES] or by_stance[DISLIKES]
 
 
-def _named(statement: Statement) -> str:
+def _named(statement: Statement, language: Language) -> str:
     """What a text has to say to name the statement."""
-    return statement.value or statement.topic
+    value, texts = statement.value or statement.topic, TEXTS.of(language)
+    if statement.stance == HABIT:
+        return {"time_of_day": texts.times, "format": texts.formats}.get(statement.topic, {}).get(value, value)
+    return value

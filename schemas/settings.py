@@ -139,7 +139,7 @@ class NarratorSettings(Group):
     queue_limit: int = Field(50_000, ge=1, description="users waiting for a text; beyond it reading pauses")
     queue_mb: int = Field(64, ge=1, description="megabytes of waiting requests; beyond it reading pauses")
     llm_languages: frozenset[Language] = Field(
-        frozenset({"en"}), description="languages profile_llm can write; profiles in others are plain text"
+        frozenset({"en", "zh"}), description="languages profile_llm can write; profiles in others are plain text"
     )
 
 

@@ -4,17 +4,24 @@ from typing import Any, Literal
 
 Method = Literal["lora", "adalora", "prefix", "adapter"]
 METHODS: tuple[Method, ...] = ("lora", "adalora", "prefix", "adapter")
-LEARNING_RATE: dict[Method, float] = {"lora": 2e-3, "adalora": 4e-3, "prefix": 2e-2, "adapter": 1e-2}
+LEARNING_RATE: dict[Method, float] = {"lora": 1.5e-3, "adalora": 4e-3, "prefix": 2e-2, "adapter": 1e-2}
 LINEARS = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
 VIRTUAL_TOKENS = 20
 
 
-def adapter_config(method: Method, rank: int, steps: int) -> Any:
-    """The PEFT configuration: rank `rank` on every linear layer; a prefix of virtual tokens; or scaled activations (IA3)."""
+def adapter_config(method: Method, rank: int, steps: int, layers: int) -> Any:
+    """The PEFT configuration for a model of so many `layers`.
+
+    lora and adalora: rank `rank` on the linear parts; lora only in the upper two thirds of the layers, as gradients then end
+    there. prefix: virtual tokens. adapter: scaled activations (IA3).
+    """
     import peft
 
     if method == "lora":
-        return peft.LoraConfig(r=rank, lora_alpha=2 * rank, target_modules=LINEARS, task_type="CAUSAL_LM")
+        upper = list(range(layers // 3, layers))
+        return peft.LoraConfig(
+            r=rank, lora_alpha=2 * rank, target_modules=LINEARS, layers_to_transform=upper, task_type="CAUSAL_LM"
+        )
     if method == "adalora":  # starts at 1.5 times the rank and gives the layers that need it most of what is kept
         return peft.AdaLoraConfig(
             init_r=rank * 3 // 2,

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from peft import PromptLearningConfig
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
@@ -58,7 +59,7 @@ class Session:
             raise ConfigError(f"{out} holds no adapter; train one with `portrait tune narrator --out {out}`")
         model, tokenizer = load_base(self.folder, self.plan.bf16)
         tuned = PeftModel.from_pretrained(model, out)
-        scores = self._measure(tuned.eval(), tokenizer)
+        scores = self._measure(tuned, tokenizer)
         self._print({"report": "tune-narrator", "adapter": out.name, "evaluation": _as_dict(scores)})
 
     def compare(self) -> None:
@@ -149,13 +150,16 @@ class Session:
         save_adapter(tuned, self.log_folder / plan.method / f"step-{number}", self.base_name)
 
     def _measure(self, tuned: Any, tokenizer: Any, quiet: bool = False) -> Scores:
+        """Scores of the model as it is served: with the adapter merged into the weights, where that can be."""
         cases: list[Case] = [worked_example(language) for language in LANGUAGES]
-        cases += shop_cases(self.profiles, self.plan.seed)
+        if self.profiles:
+            cases += shop_cases(self.profiles, self.plan.seed)
         if (self.movielens / "events.csv.gz").is_file():
             cases += movielens_cases(self.movielens, self.profiles, self.plan.seed)
         elif not quiet:
             self.console.print(f"movielens-100k is left out: {self.movielens} does not hold it")
-        scores = evaluate(cases, writer(tuned, tokenizer))
+        served = tuned if isinstance(tuned.active_peft_config, PromptLearningConfig) else tuned.merge_and_unload()
+        scores = evaluate(cases, writer(served.eval(), tokenizer))
         if not quiet:
             self._show_scores(scores)
         return scores

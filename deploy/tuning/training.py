@@ -20,7 +20,7 @@ from deploy.tuning.pairs import Pair
 IGNORED = -100
 WARM_UP = 0.05
 LAST_LEARNING_RATE = 0.1
-SORTED_BATCHES = 32
+SORTED_BATCHES = 64
 """So many batches' pairs are sorted by length together."""
 
 
@@ -30,11 +30,11 @@ class Plan:
 
     method: Method = "lora"
     rank: int = 8
-    steps: int = 600
-    batch: int = 8
+    steps: int = 500
+    batch: int = 4
     seed: int = 7
     learning_rate: float | None = None
-    checkpoint_every: int = 100
+    checkpoint_every: int = 50
     bf16: bool = True
 
 
@@ -69,7 +69,7 @@ def load_base(folder: Path, bf16: bool) -> tuple[Any, Any]:
 def train(model: Any, tokenizer: Any, pairs: Sequence[Pair], plan: Plan, on_step: OnStep, on_checkpoint: OnCheckpoint) -> Any:
     """The model with a trained adapter. The base's weights are not touched."""
     torch.manual_seed(plan.seed)
-    tuned = get_peft_model(model, adapter_config(plan.method, plan.rank, plan.steps))
+    tuned = get_peft_model(model, adapter_config(plan.method, plan.rank, plan.steps, model.config.num_hidden_layers))
     tuned.train()
     trainable = [weight for weight in tuned.parameters() if weight.requires_grad]
     optimizer = torch.optim.AdamW(trainable, lr=plan.learning_rate or LEARNING_RATE[plan.method], weight_decay=0.0)

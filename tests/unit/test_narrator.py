@@ -14,7 +14,7 @@ from consumers.narrator import Narrator
 from consumers.runtime.processor import Batch, Outputs, Record, TopicPartition
 from schemas import metrics
 from schemas.errors import BadMessage, Retryable
-from schemas.messages import ProfileRequest, Statement, UserProfile
+from schemas.messages import Language, ProfileRequest, Statement, UserProfile
 from schemas.settings import NarratorSettings, Settings, TritonSettings
 from schemas.topics import PROFILE_REQUESTS, USER_PROFILES
 from tests.unit.profile_cases import facts, request, user_a
@@ -71,7 +71,8 @@ def narrator(model: Model, monkeypatch: pytest.MonkeyPatch) -> Narrator:
 
 
 def new_narrator(model: Model, queue_limit: int = 3, queue_mb: int = 64, max_batch: int = 256) -> Narrator:
-    limits = NarratorSettings(max_in_flight=2, queue_limit=queue_limit, queue_mb=queue_mb)
+    english = frozenset[Language]({"en"})
+    limits = NarratorSettings(max_in_flight=2, queue_limit=queue_limit, queue_mb=queue_mb, llm_languages=english)
     return Narrator(model, Settings(narrator=limits, triton=TritonSettings(max_batch=max_batch)))
 
 
@@ -168,7 +169,7 @@ def test_a_mixed_profile_marks_each_sentence(narrator: Narrator, model: Model) -
     ]
 
 
-def test_chinese_is_plain_at_once_and_says_so(narrator: Narrator, model: Model) -> None:
+def test_a_language_the_model_does_not_know_is_plain_at_once_and_says_so(narrator: Narrator, model: Model) -> None:
     (profile,) = profiles(turn(narrator, record(1, request("a", user_a("zh"), "zh"))))
     assert model.asked == []
     assert profile.text == "25岁男性，对运动、科技、旅游感兴趣，曾浏览过商品B、商品C、商品D。"
