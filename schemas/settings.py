@@ -144,7 +144,10 @@ class NarratorSettings(Group):
     """Writing profiles."""
 
     max_in_flight: int = Field(32, ge=1, description="texts asked of Triton at once")
-    max_tokens: int = Field(96, ge=8)
+    prompt: Literal["tuned", "few_shot"] = Field(
+        "tuned", description="`few_shot` shows examples to a model that is neither tuned on our prompts nor large"
+    )
+    max_tokens: int = Field(320, ge=8, description="longest sentence")
     queue_limit: int = Field(50_000, ge=1, description="users waiting for a text; beyond it reading pauses")
     queue_mb: int = Field(64, ge=1, description="megabytes of waiting requests; beyond it reading pauses")
     calls_per_s: float = Field(0.0, ge=0, description="profile texts begun a second, shared by all users; 0: no limit")
@@ -153,7 +156,7 @@ class NarratorSettings(Group):
         0.0, ge=0, description="least time between two texts of one user; 2 s at most for the user's own word"
     )
     llm_languages: frozenset[Language] = Field(
-        frozenset({"en"}), description="languages profile_llm can write; profiles in others are plain text"
+        frozenset({"en", "zh"}), description="languages profile_llm can write; profiles in others are plain text"
     )
 
 
