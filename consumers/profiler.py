@@ -42,7 +42,7 @@ START_BUDGET_S = 60.0
 RELISTED_PER_BATCH = 32
 """Users whose lists are made again in one batch because what they waited for is there: others must not wait long for them."""
 CLEAR_DISLIKE = -4.0
-"""An event that weighs so little is looked at at once: it may have reversed what the user's text says."""
+"""An event that weighs so little is looked at at once, as is what the user wrote: it may have reversed what the text says."""
 MAX_ERASURES = 10_000
 """Erasures remembered, so that what was sent before one and is read after it does not bring the user back."""
 
@@ -147,7 +147,7 @@ class Profiler:
 
     def _note_missing_texts(self, users: Sequence[tuple[StateKey, UserState, Cause]]) -> None:
         for key, state, _ in users:
-            for text in declared_texts(state):
+            for text in declared_texts(state, self._catalogue.vocabulary):
                 if text not in self._tag_vectors:
                     self._pending.missing_texts.append((text, key))
 
@@ -188,12 +188,15 @@ class Profiler:
         if user.profile_arrived or worth_a_look(user.state, len(user.events), self._settings):
             return True
         weights = self._settings.fold.type_weights
-        return any(event_weight(event.type, event.value, weights) <= CLEAR_DISLIKE for event in user.events)
+        return any(
+            event_weight(event.type, event.value, weights) <= CLEAR_DISLIKE or (event.type == "comment" and event.text)
+            for event in user.events
+        )
 
     def _request_profile(self, user: Touched, outputs: Outputs) -> None:
         """Ask for a text when the refresh gate opens."""
         state, items = user.state, self._catalogue.items
-        stated = statements(state, items, self._list_rules.interest)
+        stated = statements(state, items, self._list_rules.interest, self._catalogue.vocabulary)
         reason = refresh_reason(state, stated, self._settings, told=user.own_word or user.declared)
         if reason is None:
             return
