@@ -1,5 +1,6 @@
 """How sure a like or dislike is, and where it is going: from all that speaks for and against one tag, in its order."""
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
@@ -18,6 +19,8 @@ LEAST_SPAN_MS = 24 * 3_600_000
 """Below so many events or so much time there is no rise or fall to speak of."""
 RISE = 1.5
 FALL = 0.5
+SELDOM = 1.28
+"""Standard deviations: one chance in ten."""
 HALF_SURE = 2.0
 """The supporting weight at which confidence is 0.5 when nothing speaks against it."""
 WORD_SUPPORT = 18.0
@@ -40,63 +43,68 @@ class Entry(NamedTuple):
 
 
 class Outlook(NamedTuple):
-    """What speaks for a like or dislike, newest first, how sure it is, and its trend."""
+    """What speaks for a like or dislike, newest first, how sure it is, and its trend.
+
+    `shares` is how much each event does, faded by age; `told` whether the user's word is among it.
+    """
 
     evidence: tuple[str, ...]
     confidence: float
     trend: Trend
+    shares: Mapping[str, float]
+    told: bool
 
 
 class Window(NamedTuple):
-    """What a tag's entries are held against.
+    """What a tag's entries are held against: the item of each event, by place, and where the newest third begins.
 
-    `attention` is the summed size of all weights before and in the newest third; `older` what the items' counts know of events
-    no longer in the history, for and against, by case-folded tag.
+    `older` is what the items' counts know of events no longer in the history, for and against, by case-folded tag.
     """
 
-    events: int
+    item_ids: tuple[str | None, ...]
     recent_from: int
     tells_trends: bool
-    attention: tuple[float, float]
     older: Mapping[str, tuple[float, float]]
 
     @classmethod
     def of(cls, state: UserState, items: Mapping[str, Item], type_weights: Mapping[EventType, float]) -> "Window":
         """The window of a state."""
         events = state.events
-        recent_from = len(events) - len(events) // RECENT_SHARE
-        sizes = [abs(event_weight(event.type, event.value, type_weights)) for event in events]
         span_ms = events[-1].event_time_ms - events[0].event_time_ms if events else 0
-        older, older_size = _older(state, items, type_weights)
         return cls(
-            len(events),
-            recent_from,
+            tuple(event.item_id if event.item_id in items else None for event in events),
+            len(events) - len(events) // RECENT_SHARE,
             len(events) >= LEAST_EVENTS and span_ms >= LEAST_SPAN_MS,
-            (sum(sizes[:recent_from]) + older_size, sum(sizes[recent_from:])),
-            older,
+            _older(state, items, type_weights),
         )
+
+    def shares(self, places: Sequence[int]) -> tuple[tuple[int, int], tuple[int, int]]:
+        """Items among those places, and all items: before the newest third and in it. Each item counts once on a side."""
+        at = self.recent_from
+        before = {self.item_ids[place] for place in places if place < at}
+        recent = {self.item_ids[place] for place in places if place >= at}
+        all_before, all_recent = set(self.item_ids[:at]) - {None}, set(self.item_ids[at:]) - {None}
+        return (len(before), len(all_before)), (len(recent), len(all_recent))
 
 
 def _older(
     state: UserState, items: Mapping[str, Item], type_weights: Mapping[EventType, float]
-) -> tuple[dict[str, tuple[float, float]], float]:
-    """What the items' counts hold beyond the history, by case-folded tag, and the sum of its sizes."""
+) -> dict[str, tuple[float, float]]:
+    """What the items' counts hold beyond the history, by case-folded tag."""
     left = {item_id: count.weight_milli for item_id, count in state.items.items()}
     for event in state.events:
         if event.item_id in left:
             left[event.item_id] -= round(1000 * event_weight(event.type, event.value, type_weights))
     older: dict[str, tuple[float, float]] = {}
-    size = 0.0
     for item_id, weight_milli in left.items():
         item = items.get(item_id) if weight_milli else None
         if item is None or not item.tags:
             continue
-        size += abs(weight_milli) / 1000
         share = weight_milli / 1000 / len(item.tags)
         for tag in dict.fromkeys(tag.casefold() for tag in item.tags):
             above, below = older.get(tag, (0.0, 0.0))
             older[tag] = (above + max(share, 0.0), below + max(-share, 0.0))
-    return older, size
+    return older
 
 
 def outlook(entries: Sequence[Entry], sign: int, key: str, window: Window, edited: bool) -> Outlook | None:
@@ -121,7 +129,8 @@ def outlook(entries: Sequence[Entry], sign: int, key: str, window: Window, edite
     else:
         trend = _course(in_force, 0.0 if denied else own, window, told=word is not None or edited)
     evidence = tuple(one for entry in reversed(in_force) for one in entry.evidence)
-    return Outlook(evidence, confidence, trend)
+    shares = {entry.evidence[0]: abs(entry.faded) for entry in in_force if not entry.is_word}
+    return Outlook(evidence, confidence, trend, shares, word is not None)
 
 
 def _balance(entries: Sequence[Entry], start: float = 0.0) -> float:
@@ -148,7 +157,7 @@ def _has_turned(entries: Sequence[Entry], sign: int, start: float, window: Windo
     if not opposite:
         return False
     turning = next((entry for entry in entries[opposite[-1] :] if entry.weight * sign > 0), None)
-    return turning is not None and (told or turning.place >= window.events - TURNED_WITHIN)
+    return turning is not None and (told or turning.place >= len(window.item_ids) - TURNED_WITHIN)
 
 
 def _confidence(entries: Sequence[Entry], in_force: Sequence[Entry], sign: int, older: float) -> float:
@@ -161,18 +170,21 @@ def _confidence(entries: Sequence[Entry], in_force: Sequence[Entry], sign: int, 
 
 
 def _course(in_force: Sequence[Entry], older: float, window: Window, told: bool) -> Trend:
-    """New, rising, fading or steady: its share in what the user does now, against its share before."""
-    before_all, recent_all = window.attention
-    if not window.tells_trends or not before_all or not recent_all:
+    """New, rising, fading or steady: its share in the items of the newest third, against its share in those before.
+
+    A rise or fall is one that chance seldom makes of a share that stays the same.
+    """
+    places = [entry.place for entry in in_force if not entry.is_word]
+    (before, all_before), (recent, all_recent) = window.shares(places)
+    if not window.tells_trends or not all_before or not all_recent:
         return "steady"
-    recent = [entry for entry in in_force if not entry.is_word and entry.place >= window.recent_from]
-    earlier = [entry for entry in in_force if not entry.is_word and entry.place < window.recent_from]
-    share_recent = sum(abs(entry.weight) for entry in recent) / recent_all
-    share_before = (older + sum(abs(entry.weight) for entry in earlier)) / before_all
-    if not share_before:
+    if not before and older < HELD:
         return "steady" if told or not recent else "new"
-    if len(recent) > 1 and share_recent >= RISE * share_before:
+    overall = (before + recent) / (all_before + all_recent)
+    spread = math.sqrt(overall * (1.0 - overall) * (1.0 / all_before + 1.0 / all_recent))
+    share_before, share_recent = before / all_before, recent / all_recent
+    if share_recent >= RISE * share_before and share_recent - share_before > SELDOM * spread:
         return "rising"
-    if not told and (len(earlier) > 2 or older >= HELD) and share_recent <= FALL * share_before:
+    if not told and share_recent <= FALL * share_before and share_before - share_recent > SELDOM * spread:
         return "fading"
     return "steady"

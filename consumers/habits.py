@@ -15,8 +15,8 @@ from schemas.state import HistoryEvent, UserState
 LEAST_SHARE = 0.6
 """A habit holds in at least this share of what could show it."""
 LEAST_EVENTS = 10
-LEAST_DAYS = 3
-"""For times of day and formats: fewer events, or events of fewer days, are one sitting and no habit."""
+LEAST_DAYS = 4
+"""For times of day and formats: fewer events, or events of fewer days, are a few sittings and no habit."""
 LEAST_BUYS = 4
 WIDEST_BAND = 4.0
 """A price band's upper end is at most this many times its lower end."""
@@ -109,14 +109,16 @@ def _format(picked: Sequence[_Seen], vocabulary: Vocabulary, utc_offset_h: float
 
 
 def _most(topic: str, named: Sequence[tuple[str, HistoryEvent]], utc_offset_h: float) -> Habit | None:
+    """The name most events have, if most of the days' sittings have it too."""
     counts = Counter(name for name, _ in named)
     if len(named) < LEAST_EVENTS:
         return None
     name = max(sorted(counts), key=lambda one: counts[one])
     events = [event for own, event in named if own == name]
-    days = {math.floor((event.event_time_ms / MS_PER_H + utc_offset_h) / DAY_H) for event in events}
-    share = len(events) / len(named)
-    if share < LEAST_SHARE or len(days) < LEAST_DAYS:
+    sittings = {(own, math.floor((event.event_time_ms / MS_PER_H + utc_offset_h) / DAY_H)) for own, event in named}
+    days = sum(own == name for own, _ in sittings)
+    share = min(len(events) / len(named), days / len(sittings))
+    if share < LEAST_SHARE or days < LEAST_DAYS:
         return None
     return _habit(topic, name, share, events)
 

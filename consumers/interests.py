@@ -42,12 +42,17 @@ class InterestRules:
 
 
 class Interest(NamedTuple):
-    """A signed weight, negative for a dislike, and what it rests on: `event:ID` or `field:NAME`, newest first, at most 5."""
+    """A signed weight, negative for a dislike, and what it rests on: `event:ID` or `field:NAME`, newest first, at most 5.
+
+    `shares` is what each event supports it with, faded by age, and `word_share` what the user's word does.
+    """
 
     weight: float
     evidence: tuple[str, ...]
     confidence: float
     trend: Trend
+    shares: Mapping[str, float] = {}
+    word_share: float = 0.0
 
 
 def event_weights(state: UserState, rules: InterestRules) -> list[float]:
@@ -102,7 +107,9 @@ def interests(
         key = tag.casefold()
         seen = outlook(entries.get(key, ()), 1 if weight > 0 else -1, key, window, key in edits)
         if seen is not None:
-            result[tag] = Interest(weight, _evidence(seen, key in edits), seen.confidence, seen.trend)
+            evidence = _evidence(seen, key in edits)
+            word_share = DECLARED_WEIGHT if seen.told or key in edits else 0.0
+            result[tag] = Interest(weight, evidence, seen.confidence, seen.trend, seen.shares, word_share)
     return result
 
 

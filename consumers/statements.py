@@ -7,6 +7,7 @@ from consumers.feedback import heard_weight
 from consumers.habits import Habit, habits
 from consumers.hidden import Hidden
 from consumers.interests import MAX_EVIDENCE, Interest, InterestRules, interests
+from consumers.main_interests import main_interests
 from consumers.vocabulary import NO_WORDS, Vocabulary
 from schemas.messages import Item, Statement
 from schemas.state import Attributes, UserState
@@ -16,10 +17,10 @@ MAX_DISLIKES = 3
 MAX_VIEWED = 3
 
 MIN_LIKE = 0.25
-"""Weight below which an interest is not worth a word."""
+"""Weight below which an interest is not worth a word; it is what no stronger interest explains that counts."""
 MIN_DISLIKE = 1.0
 """A dislike is a claim against something: it takes more than a skipped item or two."""
-MIN_SHARE = 0.15
+MIN_SHARE = 0.25
 """An interest far below the strongest one is noise."""
 HALF_STRENGTH = 4.0
 """The weight at which strength is 0.5."""
@@ -46,23 +47,13 @@ def statements(
 
 
 def _likes(found: Mapping[str, Interest]) -> Iterator[Statement]:
-    liked = {tag: interest for tag, interest in found.items() if interest.weight > 0}
-    strongest = max((interest.weight for interest in liked.values()), default=0.0)
-    enough = max(MIN_LIKE, MIN_SHARE * strongest)
-    ranked = sorted(liked.items(), key=_own_word_first)
-    yield from (_interest(tag, interest) for tag, interest in ranked[:MAX_LIKES] if interest.weight >= enough and clean(tag))
+    liked = {tag: interest for tag, interest in found.items() if interest.weight > 0 and clean(tag)}
+    yield from (_interest(tag, liked[tag]) for tag in main_interests(liked, MAX_LIKES, MIN_LIKE, MIN_SHARE))
 
 
 def _dislikes(found: Mapping[str, Interest]) -> Iterator[Statement]:
-    disliked = {tag: interest for tag, interest in found.items() if interest.weight <= -MIN_DISLIKE}
-    ranked = sorted(disliked.items(), key=_own_word_first)
-    yield from (_interest(tag, interest) for tag, interest in ranked[:MAX_DISLIKES] if clean(tag))
-
-
-def _own_word_first(entry: tuple[str, Interest]) -> tuple[bool, float, str]:
-    """What the user said in an edit stands before what events say; ties go by tag, so that the order is always the same."""
-    tag, interest = entry
-    return "field:edits" not in interest.evidence, -abs(interest.weight), tag
+    disliked = {tag: interest for tag, interest in found.items() if interest.weight < 0 and clean(tag)}
+    yield from (_interest(tag, disliked[tag]) for tag in main_interests(disliked, MAX_DISLIKES, MIN_DISLIKE, 0.0))
 
 
 def _interest(tag: str, interest: Interest) -> Statement:

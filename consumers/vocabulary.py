@@ -106,8 +106,9 @@ class Vocabulary:
         if lengths is None:
             return None
         for length in sorted(lengths, reverse=True):
-            spellings = self._spellings.get(" ".join([token.text for token in tokens[place : place + length]]))
-            if spellings:
+            words = [token.text for token in tokens[place : place + length]]
+            spellings = self._spellings.get(" ".join(words))
+            if spellings and len(words) == length:
                 return length, tuple(tag for _, tag in sorted(spellings))
         return None
 

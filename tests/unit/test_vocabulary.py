@@ -19,6 +19,7 @@ def test_the_longest_tag_wins_and_the_nearest_spelling_comes_first() -> None:
     vocabulary = Vocabulary.of([item("1", "coffee", "coffee and tea", "Film", "films", "足球", "足")])
     assert found("coffee and tea", vocabulary)[0] == (3, ("coffee and tea",))
     assert found("coffee and cake", vocabulary)[0] == (1, ("coffee",))
+    assert found("coffee", vocabulary) == [(1, ("coffee",))]
     assert found("film", vocabulary) == [(1, ("Film", "films"))]
     assert found("films", vocabulary) == [(1, ("films", "Film"))]
     assert found("足球", vocabulary)[0] == (2, ("足球",))
