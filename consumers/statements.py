@@ -20,6 +20,8 @@ MIN_LIKE = 0.25
 """Weight below which an interest is not worth a word; it is what no stronger interest explains that counts."""
 MIN_DISLIKE = 1.0
 """A dislike is a claim against something: it takes more than a skipped item or two."""
+CLEAR_DISLIKE = 4.0
+"""A single event that weighs so much on a tag is enough."""
 MIN_SHARE = 0.25
 """An interest far below the strongest one is noise."""
 HALF_STRENGTH = 4.0
@@ -52,8 +54,13 @@ def _likes(found: Mapping[str, Interest]) -> Iterator[Statement]:
 
 
 def _dislikes(found: Mapping[str, Interest]) -> Iterator[Statement]:
-    disliked = {tag: interest for tag, interest in found.items() if interest.weight < 0 and clean(tag)}
+    disliked = {tag: interest for tag, interest in found.items() if interest.weight < 0 and clean(tag) and _is_sure(interest)}
     yield from (_interest(tag, disliked[tag]) for tag in main_interests(disliked, MAX_DISLIKES, MIN_DISLIKE, 0.0))
+
+
+def _is_sure(dislike: Interest) -> bool:
+    """Whether it rests on the user's word, on more than one event, or on one as clear as a word."""
+    return bool(dislike.word_share) or len(dislike.shares) > 1 or dislike.weight <= -CLEAR_DISLIKE
 
 
 def _interest(tag: str, interest: Interest) -> Statement:

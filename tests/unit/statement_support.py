@@ -3,11 +3,13 @@
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 
+from producers.shop_frames import FRAMES
 from schemas.messages import Item, Statement
 from schemas.state import HistoryEvent, UserState
 
 FOR = {"view", "click", "play", "like", "favorite", "share", "follow", "add_to_cart", "purchase"}
 AGAINST = {"return", "skip", "dislike", "not_interested"}
+BLAME = {remark for frames in FRAMES.values() for remark in frames.bad_comments}
 Told = Mapping[str, Mapping[str, int]]
 """What texts say, by `field:free_text` or `event:ID`: tag → 1 or -1."""
 
@@ -38,7 +40,7 @@ def _sign(event: HistoryEvent) -> int:
     if event.type == "rating" and event.value is not None:
         return (event.value > 3) - (event.value < 3)
     if event.type == "comment":
-        return -1 if event.text and ("not for me" in event.text.lower() or "不太适合我" in event.text) else 1
+        return -1 if event.text in BLAME else 1
     return 1 if event.type in FOR else -1 if event.type in AGAINST else 0
 
 

@@ -121,6 +121,22 @@ def test_what_a_user_took_back_is_not_declared() -> None:
     assert max(len(text) for text in declared_texts(state)) == 1000
 
 
+def test_answers_and_free_text_count_like_tags_and_what_they_deny_does_not() -> None:
+    catalogue = shop()
+    answers = {"travel": True, "Music": False}
+    state = user(attributes=Attributes(NOW_MS, tags=["music"], answers=answers, free_text="I love cooking, not sports."))
+    assert declared_texts(state, catalogue.vocabulary) == ["travel", "cooking", "i love cooking"]
+    encoder = Encoder()
+    user_features([state], catalogue, vectors := TagVectors(encoder))
+    vectors.arrivals()
+    assert encoder.calls == [["travel", "cooking", "i love cooking"]]
+
+
+def test_a_text_that_only_denies_says_nothing() -> None:
+    state = user(attributes=Attributes(NOW_MS, free_text="no longer into sports", answers={"music": False}))
+    assert declared_texts(state, shop().vocabulary) == []
+
+
 def test_profile_vector_is_read_from_half_floats_and_one_of_another_encoder_counts_as_none() -> None:
     states = [user(profile=profile(DIM, 0.25)), user(profile=profile(DIM + 1, 0.25)), user()]
     features = user_features(states, shop(), TagVectors(Encoder()))
