@@ -9,7 +9,7 @@ import numpy.typing as npt
 from consumers.catalogue import Catalogue, Rows
 from consumers.free_text import read
 from consumers.hidden import Hidden
-from consumers.own_words import declared_words
+from consumers.own_words import Word, own_words
 from consumers.policy import refused_rows
 from consumers.tag_vectors import TagVectors
 from consumers.vocabulary import NO_WORDS, Vocabulary
@@ -59,7 +59,9 @@ def declared_texts(state: UserState, vocabulary: Vocabulary = NO_WORDS) -> list[
     """
     if state.attributes is None and not state.edits:
         return []
-    words = declared_words(state.attributes, vocabulary) if state.attributes is not None else {}
+    words: dict[str, Word] = {}
+    for said in own_words(state, vocabulary):  # the last word on a tag counts
+        words.update(said.words)
     declared = [word.tag for word in words.values() if word.sign > 0]
     declared += [topic for topic, stance in sorted(state.edits.items()) if stance == "interested"]
     refused = Hidden.of(state).names

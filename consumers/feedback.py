@@ -36,7 +36,7 @@ def event_weight(event_type: EventType, value: float | None, type_weights: Mappi
 def heard_weight(event: HistoryEvent, type_weights: Mapping[EventType, float]) -> float:
     """`event_weight`, with a comment that blames its item counted against it, and one that asks for less as not_interested."""
     weight = event_weight(event.type, event.value, type_weights)
-    if event.type != "comment" or event.text is None:
+    if event.text is None or event.type != "comment":
         return weight
     verdict = _verdict(event.text)
     if verdict == "less":

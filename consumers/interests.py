@@ -62,9 +62,13 @@ def event_weights(state: UserState, rules: InterestRules) -> list[float]:
     newest_ms = state.events[-1].event_time_ms
     halvings_per_ms = 1.0 / (rules.half_life_h * MS_PER_H)
     type_weights, exp2 = rules.type_weights, math.exp2
-    return [
-        (event_weight(event.type, event.value, type_weights) if event.text is None else heard_weight(event, type_weights))
-        * exp2((event.event_time_ms - newest_ms) * halvings_per_ms)
+    if "comment" in state.type_counts:
+        return [
+            heard_weight(event, type_weights) * exp2((event.event_time_ms - newest_ms) * halvings_per_ms)
+            for event in state.events
+        ]
+    return [  # the same, for most users
+        event_weight(event.type, event.value, type_weights) * exp2((event.event_time_ms - newest_ms) * halvings_per_ms)
         for event in state.events
     ]
 
@@ -143,7 +147,7 @@ def _count_events(
     rules: InterestRules,
     weights: Sequence[float],
 ) -> None:
-    get_item, get_count = items.get, counted.get
+    get_item, get_count, type_weights = items.get, counted.get, rules.type_weights
     for event, weight in zip(events, weights, strict=True):
         item = get_item(event.item_id) if weight and event.item_id is not None else None
         if item is None or not item.tags:
@@ -154,7 +158,7 @@ def _count_events(
             for tag in tags:
                 counted[tag] = get_count(tag, 0.0) + share
         else:
-            kept = kept_share(heard_weight(event, rules.type_weights), len(tags))
+            kept = kept_share(heard_weight(event, type_weights), len(tags))
             for tag in tags:
                 balance = get_count(tag, 0.0)
                 counted[tag] = (balance * kept if balance > 0 else balance) + share
@@ -162,12 +166,13 @@ def _count_events(
 
 def kept_share(weight: float, tags: int) -> float:
     """What is left of a balance in favour of a tag after an event of this negative weight on an item with so many tags."""
-    return 1.0 - min(SWEEP_LIMIT, -weight / SWEEP_WEIGHT) / tags
+    swept = -weight / SWEEP_WEIGHT
+    return 1.0 - (swept if swept < SWEEP_LIMIT else SWEEP_LIMIT) / tags
 
 
 def _count_words(counted: dict[str, float], words: Mapping[str, Word]) -> None:
     spelled: dict[str, list[str]] = {}
-    for tag in counted:
+    for tag in [tag for tag in counted if tag.casefold() in words]:
         spelled.setdefault(tag.casefold(), []).append(tag)
     for key, word in words.items():
         spellings = spelled.get(key, ())

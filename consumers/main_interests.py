@@ -2,7 +2,7 @@
 
 An item carries several tags, so what draws a user to one of them counts for all. The strongest tag is taken first; the events
 it explains then count little for the others. What is left is strong on its own account. Measured on the demo shop, this states
-more of the true interests and far fewer that only go along with one (docs/profiles.md).
+more of the true interests and far fewer that only go along with one (docs/statements.md).
 """
 
 from collections.abc import Mapping

@@ -33,7 +33,7 @@ class Said(NamedTuple):
 
 def own_words(state: UserState, vocabulary: Vocabulary) -> Sequence[Said]:
     """Everything the user said, oldest first. What follows from edits is not in it: they hold for good."""
-    said = _in_comments(state, vocabulary) if vocabulary else []
+    said = _in_comments(state, vocabulary) if vocabulary and "comment" in state.type_counts else []
     attributes = state.attributes
     if attributes is not None and (attributes.tags or attributes.free_text or attributes.answers):
         place = _place(state, attributes.updated_at_ms)

@@ -36,7 +36,7 @@ def statements(
     """Likes, dislikes, declared attributes, habits and recently viewed items, in this order, strongest or newest first.
 
     Mutes and edits are obeyed; events on unknown items say nothing yet. `vocabulary` is that of `items`, kept beside them
-    (`Catalogue.vocabulary`); without it free text and comments say nothing. docs/profiles.md has the rules.
+    (`Catalogue.vocabulary`); without it free text and comments say nothing. docs/statements.md has the rules.
     """
     found = interests(state, items, rules, vocabulary)
     return [

@@ -9,7 +9,7 @@ from consumers.features import declared_texts, user_features
 from consumers.tag_vectors import TEXTS_PER_CALL, TagVectors
 from schemas.errors import ConfigError, Retryable
 from schemas.messages import EVENT_TYPES
-from schemas.state import Attributes, ProfileRef
+from schemas.state import Attributes, HistoryEvent, ProfileRef
 from schemas.tensors import USER_ENCODER
 from tests.unit.synthetic import DIM, NOW_MS, add, event, item, shop, topic_vector, user
 
@@ -130,6 +130,12 @@ def test_answers_and_free_text_count_like_tags_and_what_they_deny_does_not() -> 
     user_features([state], catalogue, vectors := TagVectors(encoder))
     vectors.arrivals()
     assert encoder.calls == [["travel", "cooking", "i love cooking"]]
+
+
+def test_a_later_comment_takes_back_what_was_declared() -> None:
+    remark = HistoryEvent(NOW_MS, "e", "music-1", "comment", None, "I'm no longer into travel")
+    state = user(remark, type_counts={"comment": 1}, attributes=Attributes(NOW_MS - 1, tags=["travel", "music"]))
+    assert declared_texts(state, shop().vocabulary) == ["music"]
 
 
 def test_a_text_that_only_denies_says_nothing() -> None:

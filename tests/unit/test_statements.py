@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from consumers.fold import fold
@@ -203,6 +203,7 @@ def happen(state: UserState, kind: str, item_id: str, time_ms: int, text: str | 
     assert fold(state, BEHAVIOR_EVENTS.name, event, FoldSettings(max_late_s=1e12))
 
 
+@settings(max_examples=60)
 @given(users(), st.sampled_from(TAGS), st.sampled_from(REVOCATIONS), st.integers(0, 3))
 def test_a_revoked_interest_is_not_stated_until_clear_evidence_comes_after(
     user: tuple[UserState, Told], tag: str, revoke: Revocation, clicks_after: int
