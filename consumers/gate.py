@@ -15,7 +15,7 @@ from schemas.settings import Settings
 from schemas.state import UserState
 
 CLEAR_DISLIKE = -4.0
-"""An event that weighs so little is looked at at once: it may have reversed what the user's text says."""
+"""An event that weighs so little is looked at at once, as is what the user wrote: it may have reversed what the text says."""
 
 
 class WantedText(NamedTuple):
@@ -36,7 +36,7 @@ def wanted_text(
     if not may_need_text(user, under_way, settings):
         return None
     state = user.state
-    stated = statements(state, catalogue.items, rules)
+    stated = statements(state, catalogue.items, rules, catalogue.vocabulary)
     reason = refresh_reason(
         state,
         stated,
@@ -88,7 +88,10 @@ def may_need_text(user: Touched, under_way: bool, settings: Settings) -> bool:
     if user.profile_arrived or worth_a_look(user.state, len(user.events), settings):
         return True
     weights = settings.fold.type_weights
-    return any(event_weight(event.type, event.value, weights) <= CLEAR_DISLIKE for event in user.events)
+    return any(
+        event_weight(event.type, event.value, weights) <= CLEAR_DISLIKE or (event.type == "comment" and event.text)
+        for event in user.events
+    )
 
 
 def worth_a_look(state: UserState, new_events: int, settings: Settings) -> bool:

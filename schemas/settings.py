@@ -127,6 +127,9 @@ class ProfilerSettings(Group):
 
     top_k: int = Field(10, ge=1, le=200)
     half_life_h: float = Field(24.0 * 14, gt=0, description="an interest halves in this time")
+    utc_offset_h: float = Field(
+        0.0, ge=-14, le=14, description="hours the users' clocks are ahead of UTC: what is morning to them"
+    )
     default_language: Language = "en"
     min_events: int = Field(3, ge=1, description="events before the first profile, unless tags are declared")
     look_events: int = Field(5, ge=1, description="events of a user between two looks at whether their text still holds")
