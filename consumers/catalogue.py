@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from consumers.popularity import Popularity
+from consumers.vocabulary import Vocabulary
 from schemas.errors import BadMessage
 from schemas.messages import Item, ItemVector
 from schemas.tensors import EMBEDDING_DIM
@@ -42,6 +43,8 @@ class Catalogue:
         self.item_ids: list[str] = []
         """Item id by row."""
         self.popularity = Popularity(FIRST_CAPACITY)
+        self.vocabulary = Vocabulary()
+        """The tags of `items`, as they are found in text."""
         self._items: dict[str, Item] = {}
         self._vectors_without_item: dict[str, Floats] = {}
         self._rows: dict[str, int] = {}
@@ -129,6 +132,9 @@ class Catalogue:
         row = self._rows.get(item.item_id)
         if row is not None:
             self._untag(row)
+        self.vocabulary.add(item)  # before its forerunner goes, so that tags they share are not forgotten in between
+        if item.item_id in self._items:
+            self.vocabulary.remove(self._items[item.item_id])
         self._items[item.item_id] = item
         if row is not None:
             self._describe(row, item)
@@ -158,7 +164,9 @@ class Catalogue:
             vector = self._matrix[row].copy()
             self._remove_row(row)
             self._vectors_without_item[item_id] = vector
-        self._items.pop(item_id, None)
+        item = self._items.pop(item_id, None)
+        if item is not None:
+            self.vocabulary.remove(item)
 
     def remove_vector(self, item_id: str) -> None:
         """Forget an item's vector: the item is known, but not recommended."""

@@ -7,8 +7,12 @@ import numpy as np
 import numpy.typing as npt
 
 from consumers.catalogue import Catalogue, Rows
+from consumers.free_text import read
+from consumers.hidden import Hidden
+from consumers.own_words import Word, own_words
 from consumers.policy import refused_rows
 from consumers.tag_vectors import TagVectors
+from consumers.vocabulary import NO_WORDS, Vocabulary
 from schemas.messages import EVENT_TYPES
 from schemas.state import HistoryEvent, UserState
 from schemas.tensors import DEMOGRAPHICS_DIM
@@ -33,7 +37,7 @@ def user_features(
     """
     return {
         **_history(states, catalogue),
-        "TAG_VECTOR": _declared_vectors(states, tag_vectors, catalogue.dim),
+        "TAG_VECTOR": _declared_vectors(states, tag_vectors, catalogue),
         "PROFILE_VECTOR": profile_vectors(states, catalogue.dim),
         "DEMOGRAPHICS": _demographics(states),
     }
@@ -48,17 +52,24 @@ def profile_vectors(states: Sequence[UserState], dim: int) -> npt.NDArray[np.flo
     return vectors
 
 
-def declared_texts(state: UserState) -> list[str]:
-    """What the user says they like: declared tags and free text and tags edited to interested, less those they took back."""
+def declared_texts(state: UserState, vocabulary: Vocabulary = NO_WORDS) -> list[str]:
+    """What the user says they like: tags by declaration, answer, free text or edit, and free text, less what they took back.
+
+    Of a free text the clauses that speak against something are left out: an encoder hears their words, not the `not`.
+    """
     if state.attributes is None and not state.edits:
         return []
-    declared: list[str] = list(state.attributes.tags) if state.attributes is not None else []
+    words: dict[str, Word] = {}
+    for said in own_words(state, vocabulary):  # the last word on a tag counts
+        words.update(said.words)
+    declared = [word.tag for word in words.values() if word.sign > 0]
     declared += [topic for topic, stance in sorted(state.edits.items()) if stance == "interested"]
-    refused = {tag.casefold() for tag in state.muted_tags}
-    refused |= {topic.casefold() for topic, stance in state.edits.items() if stance == "not_interested"}
+    refused = Hidden.of(state).names
     texts = dict.fromkeys(tag for tag in declared if tag.casefold() not in refused)
     if state.attributes is not None and state.attributes.free_text:
-        texts[state.attributes.free_text[:MAX_TEXT]] = None
+        liked = read(state.attributes.free_text, vocabulary).without_denials[:MAX_TEXT]
+        if liked:
+            texts[liked] = None
     return list(texts)
 
 
@@ -100,10 +111,10 @@ def _drop_refused(event_rows: Rows, states: Sequence[UserState], lengths: npt.ND
             own[np.isin(own, refused)] = -1
 
 
-def _declared_vectors(states: Sequence[UserState], tag_vectors: TagVectors, dim: int) -> npt.NDArray[np.float32]:
-    texts = [declared_texts(state) for state in states]
+def _declared_vectors(states: Sequence[UserState], tag_vectors: TagVectors, catalogue: Catalogue) -> npt.NDArray[np.float32]:
+    texts = [declared_texts(state, catalogue.vocabulary) for state in states]
     known = tag_vectors.lookup(list(chain.from_iterable(texts)))
-    vectors = np.zeros((len(states), dim), np.float32)
+    vectors = np.zeros((len(states), catalogue.dim), np.float32)
     for vector, own in zip(vectors, texts, strict=True):
         found = [known[text] for text in own if text in known]
         if found:

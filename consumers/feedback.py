@@ -1,12 +1,26 @@
 """What one event says about its item: a signed weight, positive for interest."""
 
+import re
 from collections.abc import Mapping
+from functools import lru_cache
 
+from consumers.vocabulary import plain
 from schemas.messages import EventType
+from schemas.state import HistoryEvent
 
 RATING_NEUTRAL = 3.0
 RATING_STEP = 2.0
 RATING_LIMIT = 10.0
+
+_ASKS_FOR_LESS = re.compile(
+    r"less of this|(?:no|not) more (?:of this|like this)|stop (?:showing|recommending)|don't show me|not interested(?! in)"
+    r"|no longer interested(?! in)|(?:少|别|不要)(?:再)?(?:给我|跟我)?推(?:荐)?(?:这|了|$|吧)|(?:不感|没)兴趣[。！!]?$"
+)
+_BLAMES = re.compile(
+    r"not for me|isn't for me|expected (?:something|more|better)|disappoint|boring|waste of|terrible|awful|horrible|hate"
+    r"|(?:don't|do not|didn't|did not) (?:really )?(?:like|enjoy|recommend)|not (?:good|great|worth)|never again|regret"
+    r"|不太?适合我|[和跟]想的不一样|失望|无聊|难[看吃用]|垃圾|不好[看用玩吃听]|不喜欢|没意思|浪费|差评|不推荐|后悔|踩雷"
+)
 
 
 def event_weight(event_type: EventType, value: float | None, type_weights: Mapping[EventType, float]) -> float:
@@ -17,3 +31,20 @@ def event_weight(event_type: EventType, value: float | None, type_weights: Mappi
     if event_type == "rating" and value is not None:
         return max(-RATING_LIMIT, min(RATING_LIMIT, (value - RATING_NEUTRAL) * RATING_STEP))
     return type_weights.get(event_type, 0.0)
+
+
+def heard_weight(event: HistoryEvent, type_weights: Mapping[EventType, float]) -> float:
+    """`event_weight`, with a comment that blames its item counted against it, and one that asks for less as not_interested."""
+    weight = event_weight(event.type, event.value, type_weights)
+    if event.text is None or event.type != "comment":
+        return weight
+    verdict = _verdict(event.text)
+    if verdict == "less":
+        return type_weights.get("not_interested", 0.0)
+    return -abs(weight) if verdict == "blame" else weight
+
+
+@lru_cache(maxsize=10_000)
+def _verdict(comment: str) -> str:
+    text = plain(comment).strip()
+    return "less" if _ASKS_FOR_LESS.search(text) else "blame" if _BLAMES.search(text) else ""

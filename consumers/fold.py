@@ -61,9 +61,14 @@ def fold(state: UserState, topic: str, message: BaseModel | None, rules: FoldSet
         return True
     changed = _apply(state, topic, message, rules)
     if changed and is_empty(state) and message is not None:
-        state.life = crc32(message.model_dump_json().encode())
+        state.life = life_of(message)
     state.version += changed
     return changed
+
+
+def life_of(message: BaseModel) -> int:
+    """`UserState.life` of a state that begins with this message."""
+    return crc32(message.model_dump_json().encode())
 
 
 def is_empty(state: UserState) -> bool:

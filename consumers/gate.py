@@ -17,7 +17,7 @@ from schemas.settings import FoldSettings, Settings
 from schemas.state import ItemCount, UserState
 
 CLEAR_DISLIKE = -4.0
-"""An event that weighs so little is looked at at once: it may have reversed what the user's text says."""
+"""An event that weighs so little is looked at at once, as is what the user wrote: it may have reversed what the text says."""
 
 
 class WantedText(NamedTuple):
@@ -38,16 +38,17 @@ def wanted_text(
     if not may_need_text(user, under_way, settings):
         return None
     state, told = user.state, user.own_word or user.declared
-    stated = statements(state, catalogue.items, rules)
+    items, vocabulary = catalogue.items, catalogue.vocabulary
+    stated = statements(state, items, rules, vocabulary)
     drift, age_ms = _drift(state, catalogue, rules, settings), age_of_text_ms(state)
     reason = refresh_reason(state, stated, settings, told, drift, age_ms)
     back = settings.profiler.settle_events
     if reason in LASTING and 0 < back < len(state.events):
-        before = statements(_as_of(state, back, settings.fold), catalogue.items, rules)
+        before = statements(_as_of(state, back, settings.fold), items, rules, vocabulary)
         reason = refresh_reason(state, stated, settings, told, drift, age_ms, earlier=statement_topics(before))
     if reason is None:
         return None
-    return WantedText(reason, profile_language(state, catalogue.items, settings.profiler.default_language), stated)
+    return WantedText(reason, profile_language(state, items, settings.profiler.default_language), stated)
 
 
 def _as_of(state: UserState, back: int, rules: FoldSettings) -> UserState:
@@ -99,7 +100,10 @@ def may_need_text(user: Touched, under_way: bool, settings: Settings) -> bool:
     if user.profile_arrived or worth_a_look(user.state, len(user.events), settings):
         return True
     weights = settings.fold.type_weights
-    return any(event_weight(event.type, event.value, weights) <= CLEAR_DISLIKE for event in user.events)
+    return any(
+        event_weight(event.type, event.value, weights) <= CLEAR_DISLIKE or (event.type == "comment" and event.text)
+        for event in user.events
+    )
 
 
 def worth_a_look(state: UserState, new_events: int, settings: Settings) -> bool:

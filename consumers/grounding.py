@@ -1,10 +1,12 @@
 """Is every word of a text borne out by statements? Strict: what cannot be read as facts and function words is refused.
 
 The text is read as a sequence of pieces: facts (tags, titles, declared values), words of a closed lexicon, quotes. A small
-context (which stance the last verb asserted, whether it was negated) runs along, so a dislike told as a like is seen. Of all
-readings the one with the fewest faults counts; a text is grounded when that one has none.
+context (which stance the last verb asserted, whether it was negated, which change it claimed) runs along, so a dislike told as
+a like, or a lasting interest told as a new one, is seen. Of all readings the one with the fewest faults counts; a text is
+grounded when that one has none.
 """
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from typing import NamedTuple
@@ -12,26 +14,31 @@ from typing import NamedTuple
 from consumers.grounding_pieces import Facts, Piece, fold, pieces_at
 from consumers.grounding_words import (
     ADULT,
+    ASSERTS,
     CHILD,
-    CLOSE_DISLIKES,
-    CLOSE_LIKES,
+    CLOSE,
     DISLIKES,
     FINAL,
     GENDER,
+    HABIT,
     IS,
     LEXICON,
     LIKES,
+    LONGER,
+    LOST,
     NEGATION,
-    OPEN,
+    OPENS,
     RESET,
+    REVERSED,
     STOP,
     STRONG,
+    TRENDS_CLAIMED,
     VIEWED,
 )
+from consumers.parts import MAIN_LIKES
+from consumers.prompt_texts import TEXTS
 from schemas.messages import Language, Statement
 
-MAIN_LIKES = 3
-"""A text must name this many interests, if there are as many."""
 LENGTH_BESIDE_FACTS = 300
 STRONG_STRENGTH = 0.5
 ADULT_AGE = 18
@@ -52,9 +59,16 @@ class Reading(NamedTuple):
 
 
 class _Context(NamedTuple):
+    """What the words so far assert of the facts to come.
+
+    `closing` is the effect of the Chinese words that must follow. `told`: a fact was named since the trend was claimed.
+    """
+
     stance: str = ""
     negated: bool = False
-    open: bool = False
+    trend: str = ""
+    told: bool = False
+    closing: str = ""
 
 
 class _Step(NamedTuple):
@@ -75,8 +89,11 @@ def check(text: str, statements: Sequence[Statement], language: Language) -> lis
     return read(text, statements, language).faults
 
 
-def read(text: str, statements: Sequence[Statement], language: Language) -> Reading:
-    """The reading of the text with the fewest faults, and what the text leaves out."""
+def read(text: str, statements: Sequence[Statement], language: Language, required: Sequence[int] | None = None) -> Reading:
+    """The reading of the text with the fewest faults, and what the text leaves out.
+
+    `required` are the indexes of the statements it must name; without, the main likes, or the dislikes when there are none.
+    """
     if not text.strip():
         return Reading([Fault("empty", "")], [])
     if len(text) > LENGTH_BESIDE_FACTS + 2 * sum(len(s.topic) + len(s.value or "") for s in statements):
@@ -85,7 +102,12 @@ def read(text: str, statements: Sequence[Statement], language: Language) -> Read
     faults = [step.fault for step in path if step.fault is not None]
     mentions = [step.statement for step in path if step.statement is not None]
     faults += _shape_faults(text, path, mentions, statements, language)
-    faults += [Fault("missing", statements[index].topic) for index in _required(statements) if index not in mentions]
+    needed = _required(statements) if required is None else required
+    names = [_named(statement, language) for statement in statements]
+    said = {(statements[index].stance, fold(names[index])) for index in mentions}  # two facts may read alike
+    faults += [
+        Fault("missing", names[index]) for index in needed if (statements[index].stance, fold(names[index])) not in said
+    ]
     if not mentions:
         faults.append(Fault("missing", "any fact"))
     return Reading(faults, sorted(set(mentions)))
@@ -130,18 +152,23 @@ def _read_piece(context: _Context, piece: Piece, facts: Facts) -> Iterator[_Outc
 
 
 def _read_fact(context: _Context, piece: Piece, facts: Facts) -> Iterator[_Outcome]:
+    following = context._replace(told=True)
     fitting = [index for index in piece.statements if _asserts(context, facts.statements[index])]
     for index in fitting:
-        yield context, None, index
+        trend = facts.statements[index].trend or ""
+        wrong = context.trend and trend not in TRENDS_CLAIMED[context.trend]
+        yield following, Fault("trend", piece.text) if wrong else None, index
     if not fitting:
-        yield context, Fault("polarity", piece.text), None
+        yield following, Fault("polarity", piece.text), None
 
 
 def _asserts(context: _Context, statement: Statement) -> bool:
     """Whether naming the statement's topic in this context says what the statement says."""
     if statement.stance == IS:
-        return context.stance in ("", IS) and not context.negated
-    return context.stance == statement.stance and not (statement.stance == VIEWED and context.negated)
+        return context.stance in ("", IS) and not (context.negated or context.trend)
+    if statement.stance == HABIT:
+        return context.stance in (HABIT, f"{HABIT} {statement.topic}") and not (context.negated or context.trend)
+    return context.stance == statement.stance and not (statement.stance == VIEWED and (context.negated or context.trend))
 
 
 def _gender_fault(piece: Piece, facts: Facts) -> Fault | None:
@@ -153,28 +180,47 @@ def _gender_fault(piece: Piece, facts: Facts) -> Fault | None:
 
 
 def _read_word(context: _Context, piece: Piece) -> Iterator[_Outcome]:
-    effect, stance = piece.effect, context.stance
-    unclosed = Fault("polarity", f"对 … {piece.text}") if context.open else None
+    """A word of the lexicon. Where it leaves a Chinese 对 unclosed or a claimed change without a fact, that is a fault."""
+    effect = piece.effect
+    unclosed = Fault("polarity", f"对 … {piece.text}") if context.closing else None
     if effect == STOP:
-        yield _Context(), unclosed, None
+        untold = Fault("trend", context.trend) if context.trend and not context.told else None
+        yield _Context(), unclosed or untold, None
     elif effect == RESET:
         yield context._replace(negated=False), None, None
-    elif effect == NEGATION:
-        fault = Fault("polarity", piece.text) if context.negated and piece.text != "longer" else None
-        yield _Context(DISLIKES if stance == LIKES else stance, True), fault, None
-    elif effect == OPEN:
-        yield _Context(LIKES, open=True), unclosed, None
-        yield _Context(DISLIKES, open=True), unclosed, None
-    elif effect in (CLOSE_LIKES, CLOSE_DISLIKES):
-        agrees = context.open and stance == (LIKES if effect == CLOSE_LIKES else DISLIKES)
-        yield _Context(), None if agrees else Fault("polarity", piece.text), None
-    elif effect == LIKES:
-        yield context._replace(stance=DISLIKES if context.negated else LIKES, open=False), unclosed, None
-    elif effect in (DISLIKES, VIEWED, IS):
-        twice = Fault("polarity", piece.text) if context.negated and effect != IS else None
-        yield context._replace(stance=effect, open=False), unclosed or twice, None
+    elif effect in (NEGATION, LOST):
+        twice = Fault("polarity", piece.text) if context.negated else None
+        stance = DISLIKES if context.stance == LIKES else context.stance
+        yield _claiming(context, REVERSED if effect == LOST else "")._replace(stance=stance, negated=True), twice, None
+    elif effect == LONGER:
+        yield _claiming(context, REVERSED), None if context.negated else Fault("polarity", piece.text), None
+    elif effect in TRENDS_CLAIMED:
+        yield _claiming(context, effect), None, None
+    elif effect in OPENS:
+        for closing, stance, trend in OPENS[effect]:
+            yield _Context(stance, trend=trend, closing=closing), unclosed, None
+    elif effect.startswith(CLOSE):
+        yield _Context(), None if effect == context.closing else Fault("polarity", piece.text), None
+    elif effect in ASSERTS:
+        yield from _read_assertion(context, piece, unclosed)
     else:
         yield context, None, None
+
+
+def _claiming(context: _Context, trend: str) -> _Context:
+    """The context after a word that claims a change of the facts to come; "": none but what was claimed before them."""
+    return context._replace(trend=trend or ("" if context.told else context.trend), told=False)
+
+
+def _read_assertion(context: _Context, piece: Piece, unclosed: Fault | None) -> Iterator[_Outcome]:
+    """A verb. `likes` after a negation is a dislike; no other stance can be negated."""
+    stance, trend = ASSERTS[piece.effect]
+    following = _claiming(context, trend or "")._replace(stance=stance, closing="")
+    if stance == LIKES and context.negated:
+        yield following._replace(stance=DISLIKES), unclosed, None
+    else:
+        twice = Fault("polarity", piece.text) if context.negated and stance != IS else None
+        yield following, unclosed or twice, None
 
 
 def _shape_faults(
@@ -187,17 +233,34 @@ def _shape_faults(
     for before, after in pairwise(words):
         if before.text == after.text and "fact" not in (before.kind, after.kind):
             yield Fault("repeated", after.text)
-    ours = {**LEXICON[language], **GENDER[language]}  # a place called "A" is not named twice by an article
-    named = [p for p in words if p.kind == "fact" and p.text not in ours and any(map(str.isalnum, p.text))]
-    for piece in named:
-        if sum(other.statements == piece.statements for other in named) > len(piece.statements):
-            yield Fault("repeated", piece.text)
+    yield from _names_said_twice(words, language)
     too_strong = any(statements[index].stance == LIKES and statements[index].strength < STRONG_STRENGTH for index in mentions)
     if too_strong and any(piece.kind == "word" and piece.text in STRONG for piece in words):
         yield Fault("overstated", next(piece.text for piece in words if piece.text in STRONG))
+
+
+def _names_said_twice(words: Sequence[Piece], language: Language) -> Iterator[Fault]:
+    """A fact that one sentence names more often than there are statements of it."""
+    ours = {**LEXICON[language], **GENDER[language]}  # a place called "A" is not named twice by an article
+    named: Counter[tuple[int, ...]] = Counter()
+    for piece in words:
+        if piece.effect == STOP:
+            named.clear()
+        if piece.kind == "fact" and piece.text not in ours and any(map(str.isalnum, piece.text)):
+            named[piece.statements] += 1
+            if named[piece.statements] > len(piece.statements):
+                yield Fault("repeated", piece.text)
 
 
 def _required(statements: Sequence[Statement]) -> list[int]:
     """The statements a text cannot leave out: the main interests; without any, the dislikes."""
     by_stance = {stance: [i for i, s in enumerate(statements) if s.stance == stance] for stance in (LIKES, DISLIKES)}
     return by_stance[LIKES][:MAIN_LIKES] or by_stance[DISLIKES]
+
+
+def _named(statement: Statement, language: Language) -> str:
+    """What a text has to say to name the statement."""
+    value, texts = statement.value or statement.topic, TEXTS.of(language)
+    if statement.stance == HABIT:
+        return {"time_of_day": texts.times, "format": texts.formats}.get(statement.topic, {}).get(value, value)
+    return value

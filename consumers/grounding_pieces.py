@@ -4,7 +4,8 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from consumers.grounding_words import GENDER, LEXICON, NEUTRAL, QUOTES, number_words
+from consumers.grounding_words import GENDER, LEXICON, NEUTRAL, PHRASES, QUOTES, number_words
+from consumers.prompt_texts import TEXTS
 from schemas.messages import Language, Statement
 
 _SAME = str.maketrans("‘’“”–—‐‑", "''\"\"----")
@@ -36,7 +37,7 @@ class Facts:
         self.age = int(age) if age is not None and age.isdecimal() else None
         self.spellings: dict[str, tuple[int, ...]] = {}
         for index, statement in enumerate(statements):
-            for spelling in _spellings(statement):
+            for spelling in _spellings(statement, language):
                 self.spellings[spelling] = (*self.spellings.get(spelling, ()), index)
         self.age_pattern = _age_pattern(self.age, language)
 
@@ -61,6 +62,9 @@ def pieces_at(text: str, folded: str, start: int, facts: Facts) -> Iterator[Piec
     elif folded[start] in fold(QUOTES):
         yield Piece(start + 1, "word", folded[start])
     else:
+        for phrase in PHRASES if facts.language == "en" else ():
+            if folded.startswith(phrase, start) and _ends_word(folded, start + len(phrase)):
+                yield Piece(start + len(phrase), "word", phrase, LEXICON["en"][phrase])
         yield _word_at(text, folded, start, facts)
 
 
@@ -119,8 +123,14 @@ def _unknown_kind(text: str, start: int, language: Language) -> str:
     return "name" if character.isupper() and text[:start].rstrip()[-1:] not in ("", ".") else "word"
 
 
-def _spellings(statement: Statement) -> set[str]:
+def _spellings(statement: Statement, language: Language) -> set[str]:
     """The ways a fact may be written: as it is, a tag also in the plural, a title also without its year."""
+    if statement.stance == "habit":
+        value, texts = statement.value or "", TEXTS.of(language)
+        if statement.topic in ("time_of_day", "format"):
+            word = (texts.times if statement.topic == "time_of_day" else texts.formats).get(value, value)
+            return {fold(word), fold(value) if language == "en" and statement.topic == "time_of_day" else ""} - {""}
+        return {fold(value)} - {""}
     if statement.stance == "is":
         if statement.topic in ("age", "gender"):
             return set()

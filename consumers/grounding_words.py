@@ -3,41 +3,101 @@
 from schemas.messages import Language
 
 NEUTRAL, RESET, STOP, NEGATION = "neutral", "reset", "stop", "negation"
-LIKES, DISLIKES, VIEWED, IS = "likes", "dislikes", "viewed", "is"
-OPEN = "open"
-"""Chinese 对: what follows is liked or disliked, as the sentence's closing words say."""
-CLOSE_LIKES, CLOSE_DISLIKES = "close likes", "close dislikes"
+LIKES, DISLIKES, VIEWED, IS, HABIT = "likes", "dislikes", "viewed", "is", "habit"
+NEW, RISING, FADING, REVERSED, NOW = "new", "rising", "fading", "reversed", "now"
+"""What a text may claim of how an interest moves. `now` is said of what is new or reversed."""
+TRENDS_CLAIMED = {
+    **{trend: frozenset([trend]) for trend in (NEW, RISING, FADING, REVERSED)},
+    NOW: frozenset([NEW, REVERSED]),
+}
+LONGER, LOST = "longer", "lost"
+"""`no longer likes`, `lost interest in`: a dislike that was a like."""
+ASSERTS: dict[str, tuple[str, str | None]] = {
+    **{stance: (stance, None) for stance in (LIKES, DISLIKES, VIEWED, IS, HABIT)},
+    **{f"{HABIT} {topic}": (f"{HABIT} {topic}", None) for topic in ("time_of_day", "price_band", "format", "brand", "author")},
+    **{f"{LIKES} {trend}": (LIKES, trend) for trend in (NEW, RISING, FADING, NOW)},
+    f"{DISLIKES} {REVERSED}": (DISLIKES, REVERSED),
+}
+"""Words after which facts of a stance follow, and the trend they claim; None: the one claimed by a word before."""
+
+CLOSE = "close"
+OPENS: dict[str, tuple[tuple[str, str, str], ...]] = {
+    "open": (
+        ("close likes", LIKES, ""),
+        ("close dislikes", DISLIKES, ""),
+        ("close new", LIKES, NEW),
+        ("close rising", LIKES, RISING),
+        ("close fading", LIKES, FADING),
+        ("close reversed", DISLIKES, REVERSED),
+    ),
+    "open new": (("close likes", LIKES, NEW), ("close new", LIKES, NEW)),
+    "open now": (("close likes", LIKES, NOW),),
+    "open reversed": (("close likes", DISLIKES, REVERSED),),
+}
+"""Chinese 对 and its like: what follows is liked or disliked, as the sentence's closing words say: (those, stance, trend)."""
 
 
 def _lexicon(**words_of: str) -> dict[str, str]:
-    return {word: effect.replace("_", " ") for effect, words in words_of.items() for word in words.split()}
+    return {word.replace("_", " "): effect.replace("__", " ") for effect, words in words_of.items() for word in words.split()}
 
 
 _ENGLISH = _lexicon(
     neutral="""a an the this that these those their they them themselves user user's users person someone individual
         of for to in at on with by as has have had been being also both well including include includes namely recently
-        it its out item items topic topics content title titles area areas subject subjects does do did""",
+        it its out item items topic topics content title titles area areas subject subjects does do did than_before within
+        usually mostly often most be""",
     reset="and or but who while whereas , ; :",
     stop=".",
-    negation="not no nor never neither isn't doesn't don't aren't hasn't longer without",
+    negation="not no nor never neither isn't doesn't don't aren't hasn't without",
     likes="""like likes liking enjoy enjoys enjoying interested interest interests appreciate appreciates fond keen
         love loves loving loved passionate avid favorite favorites favourite favourites""",
     dislikes="dislike dislikes disliking avoid avoids avoiding uninterested",
     viewed="viewed looked browsed checked seen visited explored viewing browsing",
-    **{"is": "is are works working lives living comes from based"},
+    habit="prefers chooses picks goes turns returns tends stay stays",
+    habit__time_of_day="active",
+    habit__price_band="price prices priced",
+    habit__brand="brand brands",
+    habit__author="author authors",
+    new="new newly become started",
+    rising="increasingly growing more",
+    fading="less fading losing waning",
+    now="now come",
+    longer="longer",
+    lost="lost",
+    **{"is": "is are works working lives living comes coming from based"},
 )
 _CHINESE = _lexicon(
-    neutral="该用户 这位用户 用户 TA 的 是 一位 一名 等 和 与 以及 及 还 也 同时 内容 话题 近期 最近 曾 曾经 了",
+    neutral="""该用户 这位用户 用户 TA 的 是 一位 一名 等 和 与 以及 及 还 也 同时 内容 话题 近期 最近 曾 曾经 了
+        通常 常 经常 多""",
     reset="， 、 ； 并 并且 但 而 则",
     stop="。",
     likes="喜欢 喜爱 关注 偏好 兴趣包括 兴趣是",
     dislikes="不喜欢 不关注",
     viewed="浏览过 浏览了 看过 查看过 查看了",
+    likes__new="开始喜欢 新近喜欢",
+    likes__rising="越来越喜欢",
+    likes__now="现在喜欢 如今喜欢",
+    dislikes__reversed="不再喜欢 不再关注",
     open="对",
-    close_likes="感兴趣 有兴趣",
-    close_dislikes="不感兴趣 没有兴趣 没兴趣",
+    open__new="开始对 新近对",
+    open__now="现在对 如今对",
+    open__reversed="不再对",
+    close__likes="感兴趣 有兴趣",
+    close__dislikes="不感兴趣 没有兴趣 没兴趣",
+    close__new="产生了兴趣 产生兴趣",
+    close__rising="越来越感兴趣 的兴趣日益浓厚 的兴趣越来越浓",
+    close__fading="的兴趣有所减退 的兴趣逐渐减弱 的兴趣在减退 的热情不如以前 的兴趣不如以前",
+    close__reversed="不再感兴趣 失去了兴趣",
+    habit="选择 青睐 偏爱 偏向 主要看 看 以",
+    habit__format="为主",
+    habit__time_of_day="活跃 活跃时间 在 为",
+    habit__price_band="价位 之间",
+    habit__brand="品牌",
+    habit__author="作者",
     **{"is": "来自 职业为 职业是 住在 位于"},
 )
+PHRASES = tuple(word for word in _ENGLISH if " " in word)
+"""English lexicon entries of several words."""
 QUOTES = "\"'“”‘’《》「」-"
 LEXICON: dict[Language, dict[str, str]] = {
     "en": _ENGLISH,

@@ -34,7 +34,8 @@ class ListRules:
     @classmethod
     def of(cls, settings: Settings) -> "ListRules":
         """The rules these settings ask for."""
-        interest = InterestRules(settings.fold.type_weights, settings.profiler.half_life_h)
+        profiler = settings.profiler
+        interest = InterestRules(settings.fold.type_weights, profiler.half_life_h, profiler.utc_offset_h)
         return cls(settings.profiler.top_k, interest)
 
 
@@ -63,7 +64,8 @@ def _lists_of_block(
     profiles = profile_vectors(states, catalogue.dim)
     weights = [event_weights(state, rules.interest) for state in states]
     tastes = [
-        tag_taste(tag_weights(state, catalogue.items, rules.interest, own)) for state, own in zip(states, weights, strict=True)
+        tag_taste(tag_weights(state, catalogue.items, rules.interest, own, catalogue.vocabulary))
+        for state, own in zip(states, weights, strict=True)
     ]
     queries = combine(user_vectors, profiles, rules.weights)
     scores = score_items(queries, overall.total, tastes, rules.weights.interest, catalogue)

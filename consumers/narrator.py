@@ -153,7 +153,8 @@ class Narrator:
                 self._backlog.for_llm.put(record.partition, record.offset, record.message, ready_at_s)
 
     def _job(self, queued: Queued) -> ProfileJob:
-        return ProfileJob.of(queued.request, queued.partition, queued.offset, self._settings.narrator.llm_languages)
+        limits = self._settings.narrator
+        return ProfileJob.of(queued.request, queued.partition, queued.offset, limits.llm_languages, limits.prompt)
 
     def _offset(self, key: StateKey) -> int | None:
         """Where the user's request was read that is not answered yet."""
@@ -251,9 +252,9 @@ class Narrator:
         return job
 
     def _sampling(self, job: ProfileJob, work: PartWork) -> Sampling:
-        """The likeliest words first; for a second attempt others."""
+        """The likeliest words; a model that was not tuned is given more freedom at a second attempt."""
         tokens = min(self._settings.narrator.max_tokens, max_tokens(work.part, job.request.statements))
-        if work.attempt:
+        if work.attempt and job.style == "few_shot":
             return Sampling(tokens, temperature=0.7, top_p=0.9, seed=work.attempt, stop=("\n",))
         return Sampling(tokens, stop=("\n",))
 

@@ -1,35 +1,52 @@
-"""The plain profile: statements put into a fixed sentence per language. True for every set of facts, and marked `plain`."""
+"""The plain profile: statements put into fixed sentences per language. True for every set of facts, and marked `plain`."""
 
-import re
 from collections.abc import Sequence
 
+from consumers.parts import Part, parts, sheet_of
+from consumers.prompt_texts import TEXTS
+from consumers.sentences import clause
+from consumers.wording import CONDITION, FIELD_OF_WORK, article, listed, quoted
 from schemas.messages import Language, Sentence, Statement
 
 ENGLISH_NOUN = {"male": "man", "female": "woman"}
 ENGLISH_CHILD = {"male": "boy", "female": "girl"}
-ENGLISH_PRONOUN = {"male": "He", "female": "She"}
 CHINESE_NOUN = {"male": "男性", "female": "女性"}
 ADULT_AGE = 18
 
-FIELD_OF_WORK = re.compile(r"(ing|ment|care|tion|tics|ance|logy|law|it|sales|media)$", re.IGNORECASE)
-"""Occupations that name a field ("marketing"), not a person ("technician")."""
-CONDITION = frozenset({"retired", "unemployed", "self-employed", "freelance"})
-NEEDS_QUOTES = re.compile(r"[,.;:!?&，。、；：！？]|\band\b|\bor\b|\bbut\b|和|与|及|但", re.IGNORECASE)
+
+def plain_text(statements: Sequence[Statement], language: Language) -> list[Sentence]:
+    """All the facts: who the user is, likes, dislikes and looked at, then what changed, then habits; empty without facts."""
+    apart = [part for part in parts(statements) if part.kind in ("trends", "habits")]
+    gone = {i for part in apart for i in part.statements if statements[i].stance == "dislikes"}
+    main = [i for i, s in enumerate(statements) if s.stance != "habit" and i not in gone]
+    sentences = _main_sentence(statements, language, main, follows=False)
+    for part in apart:
+        sentences += plain_part(part, statements, language, follows=True)
+    return sentences
 
 
-def plain_text(
-    statements: Sequence[Statement], language: Language, indexes: Sequence[int] | None = None, follows: bool = False
+def plain_part(part: Part, statements: Sequence[Statement], language: Language, follows: bool) -> list[Sentence]:
+    """One part of the facts in a sentence; with `follows` it names the user as one after another does."""
+    if part.kind not in ("trends", "habits"):
+        return _main_sentence(statements, language, part.statements, follows)
+    sheet = sheet_of(part, statements, language)
+    clauses = [clause(group, names, language, 0) for group, names in sheet.groups]
+    if language == "zh":
+        text = f"{_subject(statements, language)}{'，'.join(clauses)}。"
+    else:
+        text = f"{_subject(statements, language)} {listed(clauses, 'and')}."
+    return [Sentence(text=text, source="plain", statements=list(part.statements))]
+
+
+def _main_sentence(
+    statements: Sequence[Statement], language: Language, indexes: Sequence[int], follows: bool
 ) -> list[Sentence]:
-    """The facts in one sentence of the language; empty without facts.
-
-    With `indexes` only those statements are written; with `follows` the sentence names the user as one after another does.
-    """
-    chosen = range(len(statements)) if indexes is None else indexes
-    facts = _Facts([statements[index] for index in chosen])
+    facts = _Facts([statements[index] for index in indexes])
     if facts.nothing:
         return []
-    text = _chinese(facts) if language == "zh" else _english(facts, _subject(statements) if follows else "")
-    return [Sentence(text=text, source="plain", statements=list(chosen))]
+    name = _subject(statements, language) if follows else ""
+    text = _chinese(facts, name or "该用户") if language == "zh" else _english(facts, name)
+    return [Sentence(text=text, source="plain", statements=list(indexes))]
 
 
 class _Facts:
@@ -54,12 +71,13 @@ class _Facts:
         return not (self.likes or self.dislikes or self.viewed or self.declared)
 
 
-def _subject(statements: Sequence[Statement]) -> str:
+def _subject(statements: Sequence[Statement], language: Language) -> str:
     """How a sentence that follows another one names the user."""
     gender = next(
         (statement.value for statement in statements if statement.topic == "gender" and statement.stance == "is"), ""
     )
-    return ENGLISH_PRONOUN.get(gender or "", "This user")
+    subjects = TEXTS.of(language).subjects
+    return subjects.get(gender or "unknown", subjects["unknown"])
 
 
 def _english(facts: _Facts, subject: str) -> str:
@@ -67,8 +85,8 @@ def _english(facts: _Facts, subject: str) -> str:
     interest = _english_interest(facts)
     viewed = f"has looked at {_english_list(facts.viewed)}" if facts.viewed else ""
     if subject and not facts.declared:
-        parts = [f"is {interest}" if interest else "", viewed]
-        return f"{subject} {' and '.join(part for part in parts if part)}."
+        said = [f"is {interest}" if interest else "", viewed]
+        return f"{subject} {' and '.join(each for each in said if each)}."
     head, has_aside = _english_head(facts)
     comma = ", " if has_aside else " "
     text = head + (comma + interest if interest else "")
@@ -92,61 +110,45 @@ def _english_head(facts: _Facts) -> tuple[str, bool]:
     condition = facts.occupation.casefold()
     if condition in CONDITION:
         words = f"{condition} {words}"
-    head = f"{_article(words).capitalize()} {words}"
+    head = f"{article(words).capitalize()} {words}"
     if facts.location:
-        head += f" from {_quoted(facts.location, '“”')}"
+        head += f" from {quoted(facts.location, 'en')}"
     if not facts.occupation or condition in CONDITION:
         return head, False
-    occupation = _quoted(facts.occupation, "“”")
+    occupation = quoted(facts.occupation, "en")
     if FIELD_OF_WORK.search(facts.occupation):
         return f"{head}, working in {occupation}", True
-    return f"{head}, {_article(facts.occupation)} {occupation}", True
-
-
-def _article(words: str) -> str:
-    first = re.match(r"\d+|\w+", words.casefold())
-    word = first.group() if first else ""
-    if word.isdigit():
-        return "an" if word.startswith("8") or word in ("11", "18") else "a"
-    return "an" if word[:1] in set("aeiou") and not word.startswith(("use", "uni", "one", "eu")) else "a"
+    return f"{head}, {article(facts.occupation)} {occupation}", True
 
 
 def _english_list(names: Sequence[str], joined_by: str = "and") -> str:
-    quoted = [_quoted(name, "“”") for name in names]
-    if len(quoted) < 2:
-        return "".join(quoted)
-    return f"{', '.join(quoted[:-1])} {joined_by} {quoted[-1]}"
+    return listed([quoted(name, "en") for name in names], joined_by)
 
 
-def _chinese(facts: _Facts) -> str:
+def _chinese(facts: _Facts, subject: str) -> str:
     """`25岁男性，对A、B感兴趣，曾浏览过C。`"""
-    parts = _chinese_head(facts)
+    said = _chinese_head(facts)
     if facts.likes:
-        parts.append(f"对{_chinese_list(facts.likes)}感兴趣")
+        said.append(f"对{_chinese_list(facts.likes)}感兴趣")
     if facts.dislikes:
-        parts.append(f"对{_chinese_list(facts.dislikes)}不感兴趣")
+        said.append(f"对{_chinese_list(facts.dislikes)}不感兴趣")
     if facts.viewed:
-        parts.append(f"曾浏览过{_chinese_list(facts.viewed)}")
+        said.append(f"曾浏览过{_chinese_list(facts.viewed, is_title=True)}")
     if not facts.declared:
-        parts[0] = "该用户" + parts[0]
-    return "，".join(parts) + "。"
+        said[0] = subject + said[0]
+    return "，".join(said) + "。"
 
 
 def _chinese_head(facts: _Facts) -> list[str]:
     noun = CHINESE_NOUN.get(facts.gender, "用户")
     age = f"{facts.age}岁" if facts.age else ""
-    parts = [age + noun] if facts.declared else []
+    head = [age + noun] if facts.declared else []
     if facts.location:
-        parts.append(f"来自{_quoted(facts.location, '“”')}")
+        head.append(f"来自{quoted(facts.location, 'zh')}")
     if facts.occupation:
-        parts.append(f"职业为{_quoted(facts.occupation, '“”')}")
-    return parts
+        head.append(f"职业为{quoted(facts.occupation, 'zh')}")
+    return head
 
 
-def _chinese_list(names: Sequence[str]) -> str:
-    return "、".join(_quoted(name, "《》") for name in names)
-
-
-def _quoted(name: str, marks: str) -> str:
-    """The name as it is, in quotation marks where its own punctuation would be read as ours."""
-    return f"{marks[0]}{name}{marks[1]}" if NEEDS_QUOTES.search(name) else name
+def _chinese_list(names: Sequence[str], is_title: bool = False) -> str:
+    return "、".join(quoted(name, "zh", is_title) for name in names)

@@ -1,11 +1,12 @@
 """One profile on its way: its sentences, who is writing each, and what came of it. Pure; the narrator runs it."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from consumers.grounding import Fault, read
-from consumers.plain_text import plain_text
-from consumers.prompts import Part, parts, prompt, writable
-from schemas.messages import Language, ProfileRequest, Sentence, UserProfile
+from consumers.plain_text import plain_part, plain_text
+from consumers.prompts import Part, Style, parts, prompt, version_of, writable
+from schemas.messages import Language, ProfileRequest, Sentence, Statement, UserProfile
 from schemas.tensors import PROFILE_LLM
 
 ATTEMPTS = 2
@@ -23,6 +24,7 @@ class PartWork:
     plain: bool = False
     asked: bool = False
     attempt: int = 0
+    faults: tuple[Fault, ...] = ()
     sentence: Sentence | None = None
 
     @property
@@ -41,14 +43,24 @@ class ProfileJob:
     works: list[PartWork] = field(default_factory=list)
     generated_tokens: int = 0
     dropped: bool = False
+    style: Style = "tuned"
 
     @classmethod
-    def of(cls, request: ProfileRequest, partition: int, offset: int, languages: frozenset[Language]) -> "ProfileJob":
-        """The job for a request. The model is asked in `languages` only."""
-        asks = request.language in languages
-        found = parts(request.statements)
-        works = [PartWork(part, plain=not (asks and writable(part, request.statements, request.language))) for part in found]
-        return cls(request, partition, offset, works)
+    def of(
+        cls,
+        request: ProfileRequest,
+        partition: int,
+        offset: int,
+        languages: frozenset[Language],
+        style: Style = "tuned",
+    ) -> "ProfileJob":
+        """The job for a request. The model is asked in `languages` only, with prompts of `style`."""
+        statements, language = request.statements, request.language
+        asks = language in languages
+        works = [
+            PartWork(part, plain=not (asks and writable(part, statements, language, style))) for part in parts(statements)
+        ]
+        return cls(request, partition, offset, works, style=style)
 
     @property
     def rank(self) -> tuple[int, int, int, int]:
@@ -67,14 +79,16 @@ class ProfileJob:
 
     def question(self, work: PartWork) -> str:
         """The prompt of the work's next attempt."""
-        return prompt(work.part, self.request.statements, self.request.language, work.attempt)
+        statements, language = self.request.statements, self.request.language
+        return prompt(work.part, statements, language, work.attempt, work.faults, self.style)
 
     def answer(self, work: PartWork, text: str) -> list[Fault]:
         """Take the model's words for the sentence if they are grounded; else ask again, or give the sentence up."""
-        basis = work.part.basis
+        statements, basis = self.request.statements, work.part.basis
         text = text.strip()
-        reading = read(text, [self.request.statements[index] for index in basis], self.request.language)
+        reading = read(text, [statements[index] for index in basis], self.request.language, must_name(work.part, statements))
         if reading.faults:
+            work.faults = tuple(reading.faults)
             self.fail(work)
         else:
             work.asked = False
@@ -100,9 +114,17 @@ class ProfileJob:
         summary: list[Sentence] = []
         for work in self.works:
             follows = language == "en" and bool(summary or work.part.kind != "about")
-            indexes = work.part.statements
-            summary += [work.sentence] if work.sentence else plain_text(statements, language, indexes, follows)
+            summary += [work.sentence] if work.sentence else plain_part(work.part, statements, language, follows)
         return summary
+
+
+def must_name(part: Part, statements: Sequence[Statement]) -> list[int]:
+    """The places in the part's basis of what its sentence cannot leave out: all it is to tell but a gender."""
+    return [
+        place
+        for place, index in enumerate(part.basis)
+        if index in part.statements and (statements[index].topic, statements[index].stance) != ("gender", "is")
+    ]
 
 
 def profile_of(job: ProfileJob, model_version: str, now_ms: int) -> UserProfile:
@@ -121,6 +143,7 @@ def profile_of(job: ProfileJob, model_version: str, now_ms: int) -> UserProfile:
         text_vector=[],
         model_name=PROFILE_LLM.name if by_llm else PLAIN_MODEL,
         model_version=model_version if by_llm else PLAIN_VERSION,
+        prompt_version=version_of(job.style) if by_llm else "",
         generated_tokens=job.generated_tokens,
         generated_at_ms=now_ms,
         requested_at_ms=request.requested_at_ms,

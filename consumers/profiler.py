@@ -143,7 +143,7 @@ class Profiler:
 
     def _note_missing_texts(self, users: Sequence[tuple[StateKey, UserState, Cause]]) -> None:
         for key, state, _ in users:
-            for text in declared_texts(state):
+            for text in declared_texts(state, self._catalogue.vocabulary):
                 if text not in self._tag_vectors:
                     self._pending.missing_texts.append((text, key))
 

@@ -1,23 +1,31 @@
-"""What profile_llm is asked: one short sentence per part of a profile, shown by examples from other walks of life.
+"""What profile_llm is asked: one short sentence per part of a profile.
 
-Small models copy form well and follow rules badly. So each part is asked on its own, and the examples have exactly the facts
-the question has (an example with an age or a third title makes a small model invent one). The text before the question depends
-on that shape alone, so the model can reuse its prefix. Facts are data: cleaned, on one line each, titles in quotation marks.
+A model tuned on these prompts (`portrait tune narrator`), or a large one, gets a line of instruction and the facts. One that
+is neither is shown examples too, as small models copy form well and follow rules badly: the examples have exactly the facts
+the question has (one with an age or a third title makes a small model invent them). The text before the question is the same
+for many users, so the model can reuse its prefix. Facts are data: cleaned, on one line each.
 """
 
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Literal
 
-from consumers.plain_text import CONDITION, FIELD_OF_WORK
-from consumers.prompt_examples import LABELS, PEOPLE, SUBJECT, SYSTEM, TITLES, PartKind, Person
+from consumers.grounding import Fault
+from consumers.parts import Part, Sheet, parts, sheet_of
+from consumers.prompt_texts import FEW_SHOT, TEXTS, ExamplePerson
+from consumers.sentences import DECLARED, fact_lines, sentence
 from consumers.statements import clean
+from consumers.wording import columns
 from schemas.messages import Language, Statement
 
-MAIN_LIKES = 3
-MAX_DISLIKES = 3
-MAX_VIEWED = 3
-DECLARED = ("age", "occupation", "field", "condition", "location")
+__all__ = ["CHATML", "ChatTemplate", "Part", "Style", "max_tokens", "parts", "prompt", "version_of", "writable"]
+
+Style = Literal["tuned", "few_shot"]
+MAX_FAULT_LENGTH = 40
+MAX_FAULTS = 3
+MUST_NOT_SAY = frozenset({"word", "name", "number", "symbol", "language", "gender", "age", "overstated", "polarity", "trend"})
+"""Kinds of faults whose words the next attempt is told to leave out."""
 
 
 @dataclass(frozen=True)
@@ -40,139 +48,90 @@ CHATML = ChatTemplate(turn="<|im_start|>{role}\n{content}<|im_end|>\n", answer="
 """SmolLM2, Qwen and their like."""
 
 
-class Part(NamedTuple):
-    """One sentence to write. `statements` are indexes of what it is to say, `basis` also of what its words may rest on."""
+def writable(part: Part, statements: Sequence[Statement], language: Language, style: Style = "tuned") -> bool:
+    """Whether the model can be asked: there is more than a gender to tell, and nothing an untuned one stumbles over.
 
-    kind: PartKind
-    statements: tuple[int, ...]
-    basis: tuple[int, ...]
-
-
-def parts(statements: Sequence[Statement]) -> list[Part]:
-    """The sentences of a profile, in order: who the user is and likes, what they dislike, what they looked at."""
-    by_stance = {
-        stance: tuple(index for index, statement in enumerate(statements) if statement.stance == stance)
-        for stance in ("likes", "dislikes", "is", "viewed")
-    }
-    gender = tuple(index for index in by_stance["is"] if statements[index].topic == "gender")
-    about = by_stance["likes"][:MAIN_LIKES] + by_stance["is"]
-    found = []
-    if about:
-        found.append(Part("about", about, about))
-    for kind, limit in (("dislikes", MAX_DISLIKES), ("viewed", MAX_VIEWED)):
-        if chosen := by_stance[kind][:limit]:
-            found.append(Part(kind, chosen, chosen + gender))  # type: ignore[arg-type]
-    return found
-
-
-def writable(part: Part, statements: Sequence[Statement], language: Language) -> bool:
-    """Whether the model can be asked: there is more than a gender to tell, and no Chinese name to put into an English text."""
+    That is a Chinese name in an English text.
+    """
     told = [statements[index] for index in part.statements]
     if all(statement.topic == "gender" and statement.stance == "is" for statement in told):
         return False
-    return language == "zh" or all(_latin(statement.value or statement.topic) for statement in told)
+    return style == "tuned" or language == "zh" or all(_latin(statement.value or statement.topic) for statement in told)
 
 
 def prompt(
-    part: Part, statements: Sequence[Statement], language: Language, attempt: int = 0, template: ChatTemplate = CHATML
+    part: Part,
+    statements: Sequence[Statement],
+    language: Language,
+    attempt: int = 0,
+    faults: Sequence[Fault] = (),
+    style: Style = "tuned",
+    template: ChatTemplate = CHATML,
 ) -> str:
     """The text the model is given to continue with the part's sentence.
 
-    A later attempt turns the examples round: small models like to copy from the last one.
+    A later attempt asks for another wording, and names the `faults` of the text before it.
     """
-    facts = _facts(part, statements, language)
-    if part.kind == "about":
-        people = [_alike(person, facts) for person in PEOPLE[language]]
-    else:
-        named = [person.names for person in PEOPLE[language]] if part.kind == "dislikes" else TITLES[language]
-        examples = zip(PEOPLE[language], named, strict=True)
-        people = [Person(person.subject, names=names[: len(facts.names)]) for person, names in examples]
-    turn = attempt * 2 % len(people)
-    people = people[turn:] + people[:turn]
-    answer = _chinese_answer if language == "zh" else _english_answer
-    turns = [(_question(part.kind, person, language), answer(part.kind, person)) for person in people]
-    return template.render(SYSTEM[language], turns, _question(part.kind, facts, language))
+    sheet = sheet_of(part, statements, language)
+    return prompt_of(sheet, language, variant_of(sheet, attempt), faults, style, template, turn=attempt * 2)
+
+
+def prompt_of(
+    sheet: Sheet,
+    language: Language,
+    variant: int,
+    faults: Sequence[Fault],
+    style: Style,
+    template: ChatTemplate,
+    turn: int = 0,
+) -> str:
+    """The prompt for a sheet with the wording of `variant`. `turn` turns the examples round, as small models copy the last."""
+    question = "\n".join([*fact_lines(sheet, language, variant), *fault_lines(faults, language)])
+    if style == "tuned":
+        return template.render(TEXTS.of(language).system, (), question)
+    examples = [_example(person, sheet) for person in FEW_SHOT.of(language).people]
+    turn %= len(examples)
+    examples = examples[turn:] + examples[:turn]
+    turns = [("\n".join(fact_lines(each, language, variant)), sentence(each, language, variant)) for each in examples]
+    return template.render(FEW_SHOT.of(language).system, turns, question)
+
+
+def variant_of(sheet: Sheet, attempt: int = 0) -> int:
+    """Which wording is asked for: for the same facts the same, and another for another attempt."""
+    told = "\n".join(name for _, names in sheet.groups for name in names)
+    return zlib.crc32(f"{sheet.kind}\n{sheet.age}\n{told}".encode()) + attempt
+
+
+def fault_lines(faults: Sequence[Fault], language: Language) -> list[str]:
+    """What the next attempt is to mind, as lines like those of the facts; the words of faults are data too."""
+    texts = TEXTS.of(language)
+    lines: list[str] = []
+    for fault in faults:
+        words = clean(fault.detail, MAX_FAULT_LENGTH)
+        label = texts.must_name if fault.kind == "missing" else texts.must_not_say if fault.kind in MUST_NOT_SAY else ""
+        if label and words and (line := f"{label}: {words}") not in lines:
+            lines.append(line)
+    return lines[:MAX_FAULTS]
+
+
+def version_of(style: Style) -> str:
+    """The version of the prompt file behind a style."""
+    return TEXTS.version if style == "tuned" else f"{FEW_SHOT.version}+{TEXTS.version}"
 
 
 def max_tokens(part: Part, statements: Sequence[Statement]) -> int:
-    """Enough for the part's names and a few words around them."""
-    return 24 + sum(len(statements[index].value or statements[index].topic) for index in part.statements) // 2
+    """Enough for the part's names and the words around them. A Chinese character takes two tokens or three."""
+    names = [statements[index].value or statements[index].topic for index in part.statements]
+    return 40 + 16 * (len(names) if part.kind in ("trends", "habits") else 1) + int(1.5 * sum(map(columns, names)))
 
 
-def _facts(part: Part, statements: Sequence[Statement], language: Language) -> Person:
-    told = [statements[index] for index in part.basis]
-    declared = {s.topic: clean(s.value or "") for s in told if s.stance == "is"}
-    names = tuple(clean(s.topic) for s in told if s.stance != "is")
-    subject = SUBJECT[language].get(declared.get("gender", ""), SUBJECT[language][""])
-    occupation = declared.get("occupation", "")
-    work = {_kind_of_work(occupation): occupation} if occupation else {}
-    return Person(subject, declared.get("age", ""), location=declared.get("location", ""), names=names, **work)
-
-
-def _kind_of_work(occupation: str) -> str:
-    if occupation.casefold() in CONDITION:
-        return "condition"
-    return "field" if FIELD_OF_WORK.search(occupation) else "occupation"
-
-
-def _alike(example: Person, facts: Person) -> Person:
-    """The example with only the kinds of facts there are in the question, and as many names."""
+def _example(person: ExamplePerson, facts: Sheet) -> Sheet:
+    """The person with only the kinds of facts there are in the question, and as many names."""
     absent = {name: "" for name in DECLARED if not getattr(facts, name)}
-    return example._replace(names=example.names[: len(facts.names)], **absent)
-
-
-def _question(kind: PartKind, person: Person, language: Language) -> str:
-    labels = LABELS[language]
-    lines = [f"{labels[name]}: {value}" for name in DECLARED if (value := getattr(person, name))]
-    if person.names:
-        names = [_quoted(name) for name in person.names] if kind == "viewed" else list(person.names)
-        lines.append(f"{labels[kind]}: {', '.join(names)}")
-    return "\n".join([*lines, f"{labels['subject']}: {person.subject}"])
-
-
-def _english_answer(kind: PartKind, person: Person) -> str:
-    if kind == "viewed":
-        return f"{person.subject} recently looked at {_listed([_quoted(name) for name in person.names], 'and')}."
-    if kind == "dislikes":
-        return f"{person.subject} is not interested in {_listed(person.names, 'or')}."
-    interests = f"interested in {_listed(person.names, 'and')}" if person.names else ""
-    age, home = person.age, f" from {person.location}" if person.location else ""
-    if person.occupation:
-        head = f"is a {age + '-year-old ' if age else ''}{person.occupation}{home}"
-        return f"{person.subject} {head}{' who is ' + interests if interests else ''}."
-    clauses = [
-        f"is {age} years old" if age else "",
-        f"is {person.condition}" if person.condition else "",
-        f"works in {person.field}" if person.field else "",
-        f"comes{home}" if home else "",
-        f"is {interests}" if interests else "",
-    ]
-    return f"{person.subject} {_listed([clause for clause in clauses if clause], 'and')}."
-
-
-def _chinese_answer(kind: PartKind, person: Person) -> str:
-    if kind == "viewed":
-        return f"{person.subject}最近浏览过{'、'.join(f'《{name}》' for name in person.names)}。"
-    if kind == "dislikes":
-        return f"{person.subject}对{'、'.join(person.names)}不感兴趣。"
-    clauses = [
-        f"{person.age}岁" if person.age else "",
-        f"职业为{work}" if (work := person.occupation or person.field or person.condition) else "",
-        f"来自{person.location}" if person.location else "",
-        f"对{'、'.join(person.names)}感兴趣" if person.names else "",
-    ]
-    return person.subject + "，".join(clause for clause in clauses if clause) + "。"
-
-
-def _listed(names: Sequence[str], joined_by: str) -> str:
-    if len(names) < 3:
-        return f" {joined_by} ".join(names)
-    return f"{', '.join(names[:-1])}, {joined_by} {names[-1]}"
-
-
-def _quoted(name: str) -> str:
-    inner = name.replace('"', "'")
-    return f'"{inner}"'
+    told = {name: getattr(person, name) for name in DECLARED}
+    named = person.titles if facts.kind == "viewed" else person.names
+    groups = tuple((group, (named * len(names))[: len(names)]) for group, names in facts.groups)
+    return Sheet(facts.kind, person.gender, groups=groups)._replace(**{**told, **absent})
 
 
 def _latin(text: str) -> bool:

@@ -7,9 +7,10 @@ quick and works where only the base install is.
 import typer
 from typer.core import TyperGroup
 
-from deploy import dead_letter_commands, live_commands, produce_commands, run_commands, state_commands
+from deploy import ask_commands, dead_letter_commands, live_commands, produce_commands, run_commands, state_commands
 from deploy.demo import commands as demo_commands
 from deploy.local import commands as local_stack
+from deploy.tuning import commands as tuning_commands
 from schemas.errors import ConfigError, PortraitError
 
 CONFIG_ERROR = 2
@@ -54,8 +55,10 @@ local_stack.register(app)
 live_commands.register(app)
 run_commands.register(app)
 produce_commands.register(app)
+ask_commands.register(app)
 state_commands.register(app)
 dead_letter_commands.register(app)
+tuning_commands.register(app)
 
 if __name__ == "__main__":
     app()

@@ -3,10 +3,12 @@
 It shares the fold with the profiler and nothing else: no runtime, no micro-batches, no store, no transactions.
 """
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
-from consumers.fold import fold, is_empty
+from consumers.fold import fold, is_empty, life_of
 from consumers.overlay import in_fold_order
 from consumers.runtime.changelog import PROGRESS_KEY
 from consumers.runtime.clients import RawRecord
@@ -40,8 +42,9 @@ def judge(settings: Settings) -> Verdict:
     The inputs must be at rest: everything sent has been read by the profiler. Records are folded in the order of their Kafka
     timestamps.
     """
-    folded, events = plain_fold(list(_valid(settings, read_all(settings.kafka, INPUTS))), settings)
     stored = _last_states(read_all(settings.kafka, (USER_STATE,)))
+    lives = {user_id: state.life for user_id, state in stored.items()}
+    folded, events = plain_fold(list(_valid(settings, read_all(settings.kafka, INPUTS))), settings, lives)
     differing = {
         user_id: _difference(folded.get(user_id), stored.get(user_id))
         for user_id in folded.keys() | stored.keys()
@@ -51,13 +54,31 @@ def judge(settings: Settings) -> Verdict:
     return Verdict(len(folded.keys() | stored.keys()), events, counts, differing)
 
 
-def plain_fold(records: Sequence[Record], settings: Settings) -> tuple[dict[str, UserState], int]:
-    """States by user id, empty ones left out, and how many events are in them."""
+def plain_fold(
+    records: Sequence[Record], settings: Settings, lives: Mapping[str, int] = MappingProxyType({})
+) -> tuple[dict[str, UserState], int]:
+    """States by user id, empty ones left out, and how many events are in them.
+
+    `lives` has what stored states say they began with. Topics have no order among them, so any of a user's messages may have
+    been the first to be read; the word of the store is taken if it names one of them.
+    """
+    of_user: defaultdict[str, list[Record]] = defaultdict(list)
+    for record in records:
+        of_user[record.key].append(record)
     states: dict[str, UserState] = {}
     for record in in_fold_order(records):
-        fold(states.setdefault(record.key, UserState()), record.topic, record.message, settings.fold)
+        state = states.setdefault(record.key, UserState())
+        begins = is_empty(state)
+        fold(state, record.topic, record.message, settings.fold)
+        if begins and not is_empty(state) and _began_with(lives.get(record.key, state.life), state.life, of_user[record.key]):
+            state.life = lives[record.key]
     known = {user_id: state for user_id, state in states.items() if not is_empty(state)}
     return known, sum(state.event_count for state in known.values())
+
+
+def _began_with(life: int, found: int, records: Sequence[Record]) -> bool:
+    """Whether a state of another `life` than the one `found` here began with one of these messages."""
+    return life != found and any(life == life_of(record.message) for record in records if record.message is not None)
 
 
 def _valid(settings: Settings, raws: Iterable[RawRecord]) -> Iterable[Record]:

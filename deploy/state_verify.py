@@ -80,7 +80,11 @@ def verify_partition(
         for _, reader in readers:
             reader.close()
     if refold:
-        comparisons.append(compare_fold(logged, fold_partition(settings, partition, logged.progress(), tick)))
+        lives = {
+            user_name(key): state.life for key, _, value in logged.states() if isinstance(state := state_of(value), UserState)
+        }
+        folded = fold_partition(settings, partition, logged.progress(), lives, tick)
+        comparisons.append(compare_fold(logged, folded))
     return comparisons
 
 
@@ -132,10 +136,10 @@ def _compare_progress(logged: LoggedPartition, position: Position, before: Mappi
 
 
 def fold_partition(
-    settings: Settings, partition: int, until: Mapping[str, int], tick: Tick | None = None
+    settings: Settings, partition: int, until: Mapping[str, int], lives: Mapping[str, int], tick: Tick | None = None
 ) -> dict[str, UserState]:
-    """A partition's inputs folded in plain Python, up to these offsets by topic."""
-    states, _ = plain_fold(list(_records(settings, partition, until, tick)), settings)
+    """A partition's inputs folded in plain Python, up to these offsets by topic; `lives` as in `plain_fold`."""
+    states, _ = plain_fold(list(_records(settings, partition, until, tick)), settings, lives)
     return states
 
 

@@ -220,6 +220,7 @@ class UserProfile(Message):
     )
     model_name: str
     model_version: str
+    prompt_version: str = Field("", description="the prompt file behind the LLM's sentences; empty when there are none")
     generated_tokens: int = 0
     generated_at_ms: TimeMs
     requested_at_ms: TimeMs

@@ -68,6 +68,7 @@ class TritonSettings(Group):
     ca_location: Path | None = None
     encoder_timeout_s: float = Field(5.0, gt=0, description="deadline of one call of text_encoder or user_encoder")
     llm_timeout_s: float = Field(120.0, gt=0, description="deadline of one profile text")
+    llm_lora: str = Field("", description="adapter asked of a vLLM backend, as its multi_lora.json names it (docs/serving.md)")
     max_batch: int = Field(256, ge=1, description="users or texts in one call")
     retry_budget_s: float = Field(
         2.0, ge=0, description="time in which a failed call of an encoder is repeated at once; 0: never"
@@ -83,6 +84,10 @@ class ModelSettings(Group):
 
     text_encoder: str = Field("builtin:all-MiniLM-L6-v2", description="`builtin:` names come with the Python packages")
     profile_llm: str = Field("builtin:SmolLM2-135M-Instruct", description="any chat model transformers can load")
+    profile_llm_adapter: str = Field(
+        "builtin:narrator",
+        description="LoRA merged into profile_llm: `builtin:narrator` goes with the default model; empty: none",
+    )
     device: Literal["auto", "cpu", "cuda"] = "auto"
     llm_threads: int = Field(1, ge=1, description="CPU threads of profile_llm; the encoders must never wait for it")
     llm_max_batch: int = Field(32, ge=1, description="texts generated together")
@@ -122,6 +127,9 @@ class ProfilerSettings(Group):
 
     top_k: int = Field(10, ge=1, le=200)
     half_life_h: float = Field(24.0 * 14, gt=0, description="an interest halves in this time")
+    utc_offset_h: float = Field(
+        0.0, ge=-14, le=14, description="hours the users' clocks are ahead of UTC: what is morning to them"
+    )
     default_language: Language = "en"
     min_events: int = Field(3, ge=1, description="events before the first profile, unless tags are declared")
     look_events: int = Field(5, ge=1, description="events of a user between two looks at whether their text still holds")
@@ -140,7 +148,10 @@ class NarratorSettings(Group):
     """Writing profiles."""
 
     max_in_flight: int = Field(32, ge=1, description="texts asked of Triton at once")
-    max_tokens: int = Field(96, ge=8)
+    prompt: Literal["tuned", "few_shot"] = Field(
+        "tuned", description="`few_shot` shows examples to a model that is neither tuned on our prompts nor large"
+    )
+    max_tokens: int = Field(320, ge=8, description="longest sentence")
     queue_limit: int = Field(50_000, ge=1, description="users waiting for a text; beyond it reading pauses")
     queue_mb: int = Field(64, ge=1, description="megabytes of waiting requests; beyond it reading pauses")
     calls_per_s: float = Field(0.0, ge=0, description="profile texts begun a second, shared by all users; 0: no limit")
@@ -149,7 +160,7 @@ class NarratorSettings(Group):
         0.0, ge=0, description="least time between two texts of one user; 2 s at most for the user's own word"
     )
     llm_languages: frozenset[Language] = Field(
-        frozenset({"en"}), description="languages profile_llm can write; profiles in others are plain text"
+        frozenset({"en", "zh"}), description="languages profile_llm can write; profiles in others are plain text"
     )
 
 

@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
@@ -97,9 +97,13 @@ class InferenceClient:
             vectors.append(self._infer(USER_ENCODER, without_common_padding(chunk)))
         return np.concatenate(vectors)
 
-    def generate(self, prompt: str, sampling: Sampling) -> "Future[Generation]":
-        """Ask for a text; many may be in flight. Cancelling the future frees the server of it."""
-        return self._texts.generate(prompt, sampling)
+    def generate(self, prompt: str, sampling: Sampling, on_piece: Callable[[str], None] | None = None) -> "Future[Generation]":
+        """Ask for a text; many may be in flight. Cancelling the future frees the server of it.
+
+        With `on_piece` the text comes in pieces as it is written, each passed on at once, in a thread that must not be kept
+        waiting; the future has the whole text as always.
+        """
+        return self._texts.generate(prompt, sampling, on_piece)
 
     def _not_ready(self, model: str) -> str | None:
         """What keeps a model from answering, in one sentence; None when it does."""

@@ -4,7 +4,7 @@ import asyncio
 import json
 import threading
 import time
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
 from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -21,23 +21,29 @@ from schemas.settings import TritonSettings
 from schemas.tensors import PROFILE_LLM
 
 T = TypeVar("T")
+UNFINISHED = "None"
+"""The finish reason of a piece that is not the last, as the vLLM backend spells it."""
 
 
 @dataclass(frozen=True)
 class Sampling:
-    """How to write a text; temperature 0 takes the likeliest token each time."""
+    """How to write a text; temperature 0 takes the likeliest token each time.
+
+    `priority` says who of those who wait goes first: 0 before 9.
+    """
 
     max_tokens: int = 96
     temperature: float = 0.0
     top_p: float = 1.0
     seed: int | None = None
     stop: tuple[str, ...] = ()
+    priority: int = 0
 
-    def as_json(self) -> str:
-        """The `sampling_parameters` tensor."""
-        seed = {} if self.seed is None else {"seed": self.seed}
-        fixed = {"max_tokens": self.max_tokens, "temperature": self.temperature, "top_p": self.top_p, "stop": list(self.stop)}
-        return json.dumps(fixed | seed)
+    def as_json(self, lora: str = "") -> str:
+        """The `sampling_parameters` tensor. `lora` is an adapter of the vLLM backend."""
+        chosen = {"max_tokens": self.max_tokens, "temperature": self.temperature, "top_p": self.top_p, "stop": list(self.stop)}
+        optional = {"seed": self.seed, "lora_name": lora or None}
+        return json.dumps(chosen | {name: value for name, value in optional.items() if value is not None})
 
 
 @dataclass(frozen=True)
@@ -64,9 +70,9 @@ class TextStream:
         self._thread.start()
         self._client = self._run(self._connect()).result()
 
-    def generate(self, prompt: str, sampling: Sampling) -> "Future[Generation]":
+    def generate(self, prompt: str, sampling: Sampling, on_piece: Callable[[str], None] | None = None) -> "Future[Generation]":
         """See InferenceClient.generate."""
-        return self._run(self._generate(prompt, sampling))
+        return self._run(self._generate(prompt, sampling, on_piece))
 
     def close(self) -> None:
         """Cancel what is in flight and end the thread."""
@@ -90,30 +96,37 @@ class TextStream:
         await asyncio.gather(*others, return_exceptions=True)
         await self._client.close()
 
-    async def _generate(self, prompt: str, sampling: Sampling) -> Generation:
+    async def _generate(self, prompt: str, sampling: Sampling, on_piece: Callable[[str], None] | None) -> Generation:
         started = time.perf_counter()
         timed = INFERENCE_SECONDS.labels(PROFILE_LLM.name).time()
+        pieces: list[str] = []
+        tokens = 0
         with self._guard.call(), timed, translated_errors(PROFILE_LLM.name, self._address):
             responses = self._client.stream_infer(
-                one(self._request(prompt, sampling)), stream_timeout=self._settings.llm_timeout_s
+                one(self._request(prompt, sampling, streamed=on_piece is not None)),
+                stream_timeout=self._settings.llm_timeout_s,
             )
             try:
-                result = await first_response(responses)
+                async for result in answers(responses):
+                    pieces.append(result.as_numpy("text_output")[0].decode(errors="replace"))
+                    tokens += int(result.as_numpy("num_output_tokens")[0])
+                    if on_piece is not None and pieces[-1]:
+                        on_piece(pieces[-1])
             finally:
                 responses.cancel()
         self._versions[PROFILE_LLM.name] = result.get_response().model_version
         return Generation(
-            text=result.as_numpy("text_output")[0].decode(errors="replace"),
-            tokens=int(result.as_numpy("num_output_tokens")[0]),
+            text="".join(pieces),
+            tokens=tokens,
             seconds=time.perf_counter() - started,
             finish_reason=result.as_numpy("finish_reason")[0].decode(),
         )
 
-    def _request(self, prompt: str, sampling: Sampling) -> dict[str, Any]:
+    def _request(self, prompt: str, sampling: Sampling, streamed: bool) -> dict[str, Any]:
         values: dict[str, Any] = {
             "text_input": np.array([prompt.encode(errors="replace")], dtype=object),
-            "stream": np.array([False]),
-            "sampling_parameters": np.array([sampling.as_json().encode()], dtype=object),
+            "stream": np.array([streamed]),
+            "sampling_parameters": np.array([sampling.as_json(self._settings.llm_lora).encode()], dtype=object),
             "exclude_input_in_output": np.array([True]),
             "return_finish_reason": np.array([True]),
             "return_num_output_tokens": np.array([True]),
@@ -122,6 +135,7 @@ class TextStream:
             "model_name": PROFILE_LLM.name,
             "inputs": [tensor_input(tensor.name, tensor.datatype, values[tensor.name]) for tensor in PROFILE_LLM.inputs],
             "timeout": int(self._settings.llm_timeout_s * 1e6),
+            "parameters": {"queue_priority": sampling.priority},
         }
 
 
@@ -130,13 +144,15 @@ async def one(request: dict[str, Any]) -> AsyncIterator[dict[str, Any]]:
     yield request
 
 
-async def first_response(responses: Any) -> Any:
-    """The answer on a stream that gives one; raises the server's error."""
+async def answers(responses: Any) -> AsyncIterator[Any]:
+    """The answer on a stream, or its pieces up to the last; raises the server's error."""
     try:
         async for result, error in responses:
             if error is not None:
                 raise error
-            return result
+            yield result
+            if result.as_numpy("finish_reason")[0].decode() != UNFINISHED:
+                return
     except grpc.aio.AioRpcError as error:  # tritonclient lets it through
         raise InferenceServerException(error.details() or "", str(error.code())) from error
     raise InferenceServerException("unavailable: the stream ended without an answer")

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from deploy.local.jars import INSTALL_MAVEN, JAVA_MIN, jars_folder, java_path, java_version
+from deploy.local.links import python_library
 from deploy.local.ports import free_port
-from deploy.local.triton import INSTALL_TRITON, python_library, wheel_folder
+from deploy.local.triton import INSTALL_TRITON, wheel_folder
 from schemas.errors import ConfigError
 from schemas.settings import Settings
 
@@ -45,7 +46,7 @@ def check_machine(settings: Settings) -> list[Check]:
     if settings.kafka.bootstrap_servers is None:
         checks += [check_java, lambda: check_jars(settings)]
     if settings.triton.grpc_address is None:
-        checks += [check_triton, *(package_check(name) for name in ("torch", "transformers")), check_shared_memory]
+        checks += [check_triton, *(package_check(name) for name in ("torch", "transformers", "peft")), check_shared_memory]
         checks += [lambda: check_weights(settings)]
     return [*(check() for check in checks), check_ports()]
 

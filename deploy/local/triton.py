@@ -3,7 +3,6 @@
 import importlib.util
 import os
 import sys
-import sysconfig
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
@@ -12,10 +11,12 @@ from pathlib import Path
 
 from deploy.local import triton_http
 from deploy.local.child import Child, Children
+from deploy.local.links import link_backends, link_models, link_python_library
 from deploy.local.progress import Report, silent
 from deploy.local.record import ServiceRecord
 from schemas.errors import ConfigError, Retryable
 from schemas.settings import Settings
+from schemas.tensors import PROFILE_LLM
 
 MODEL_REPOSITORY = Path(__file__).parents[2] / "model_repository"
 READY_TIMEOUT_S = 60.0
@@ -75,9 +76,11 @@ class TritonServer:
         wheel = wheel_folder()
         backends = link_backends(wheel, self.folder / "backends")
         libraries = link_python_library(self.folder / "libs")
-        env = server_environment(wheel, libraries, self._settings, self._weights(report))
+        weights = self._weights(report)
+        env = server_environment(wheel, libraries, self._settings, weights)
+        command = self._command(wheel, backends, self._linked_models(weights))
         report(self.name, "starting the server")
-        self.child = self._children.start(self._command(wheel, backends), env, self.log, self._shm_prefix)
+        self.child = self._children.start(command, env, self.log, self._shm_prefix)
         with ThreadPoolExecutor(max_workers=max(1, len(self._repository.models))) as pool:
             try:
                 self._wait_live(self.child)
@@ -116,13 +119,23 @@ class TritonServer:
             return {}
         return prepare(self._settings, lambda doing: report(self.name, doing))
 
+    def _linked_models(self, weights: Mapping[str, Path]) -> Path:
+        """The repository to serve: one whose version of profile_llm tells which weights and adapter it has."""
+        from deploy.local.adapters import weights_version
+
+        of_llm = {name: folder for name, folder in weights.items() if name.startswith(PROFILE_LLM.name)}
+        if not of_llm:
+            return self._repository.folder
+        versions = {PROFILE_LLM.name: weights_version(of_llm)}
+        return link_models(self._repository.folder, self._repository.models, versions, self.folder / "models")
+
     @property
     def _shm_prefix(self) -> str:
         return f"portrait_{os.getpid()}_{self._ports.grpc}_"
 
-    def _command(self, wheel: Path, backends: Path) -> list[str]:
+    def _command(self, wheel: Path, backends: Path, models: Path) -> list[str]:
         flags = {
-            "model-repository": self._repository.folder,
+            "model-repository": models,
             "backend-directory": backends,
             "model-control-mode": "explicit",
             "backend-config": f"python,shm-region-prefix-name={self._shm_prefix}",
@@ -188,63 +201,6 @@ def wheel_folder() -> Path:
     if spec is None or not spec.submodule_search_locations:
         raise ConfigError(f"Triton is not installed: {INSTALL_TRITON}")
     return Path(spec.submodule_search_locations[0]) / "tritonserver"
-
-
-def link_backends(wheel: Path, folder: Path) -> Path:
-    """A backend folder with the Python backend and this Python's stub, linked from the wheel.
-
-    Raises:
-        ConfigError: the wheel has no stub for this version of Python.
-    """
-    version = f"{sys.version_info.major}.{sys.version_info.minor}"
-    stub = wheel / "python_backend_stubs" / version / "triton_python_backend_stub"
-    if not stub.exists():
-        known = ", ".join(sorted(path.name for path in stub.parents[1].iterdir()))
-        raise ConfigError(f"nvidia-pytriton has no Python backend for Python {version}; it has {known}")
-    backend = folder / "python"
-    backend.mkdir(parents=True, exist_ok=True)
-    for source in [*(wheel / "backends" / "python").iterdir(), stub]:
-        link(backend / source.name, source)
-    return folder
-
-
-def python_library() -> Path:
-    """This Python's shared library, which runs the models.
-
-    Raises:
-        ConfigError: it has none.
-    """
-    name = str(sysconfig.get_config_var("INSTSONAME"))
-    places = [Path(str(sysconfig.get_config_var("LIBDIR"))), Path(sys.base_prefix) / "lib"]
-    library = next((place / name for place in places if ".so" in name and (place / name).exists()), None)
-    if library is None:
-        version = f"{sys.version_info.major}.{sys.version_info.minor}"
-        raise ConfigError(
-            f"Triton's models need the shared library of Python, and {sys.executable} has none in {places[0]}; install it "
-            f"(Debian: `apt-get install libpython{version}`), or make the environment with a Python built with --enable-shared"
-        )
-    return library
-
-
-def link_python_library(folder: Path) -> Path:
-    """A folder with nothing in it but this Python's shared library.
-
-    Left alone the stub takes any of the same minor version, such as the system's, beside the standard library of this one; two
-    patch releases mixed fail at `import ssl`.
-
-    Raises:
-        ConfigError: this Python has no shared library.
-    """
-    library = python_library()
-    folder.mkdir(parents=True, exist_ok=True)
-    link(folder / library.name, library)
-    return folder
-
-
-def link(name: Path, target: Path) -> None:
-    """Make a symbolic link, in place of an older one."""
-    name.unlink(missing_ok=True)
-    name.symlink_to(target)
 
 
 def server_environment(wheel: Path, python: Path, settings: Settings, weights: Mapping[str, Path]) -> dict[str, str]:

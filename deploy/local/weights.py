@@ -10,6 +10,7 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
+from deploy.local.adapters import adapter_folder
 from schemas.errors import ConfigError
 from schemas.settings import Settings
 
@@ -25,6 +26,8 @@ Progress = Callable[[str], None]
 def prepare(settings: Settings, progress: Progress) -> dict[str, Path]:
     """The weight folder of each model that has one, by model name; converts or downloads what is missing.
 
+    Beside them, as `profile_llm_adapter`, is the folder of the adapter of profile_llm, if there is one.
+
     Raises:
         ConfigError: weights are not to be had.
     """
@@ -32,7 +35,9 @@ def prepare(settings: Settings, progress: Progress) -> dict[str, Path]:
         "text_encoder": settings.models.text_encoder,
         "profile_llm": settings.models.profile_llm,
     }
-    return {model: weights_folder(model, source, progress) for model, source in wanted.items()}
+    adapter = adapter_folder(settings.models)
+    folders = {model: weights_folder(model, source, progress) for model, source in wanted.items()}
+    return folders | ({"profile_llm_adapter": adapter} if adapter else {})
 
 
 def weights_folder(model: str, source: str, progress: Progress) -> Path:

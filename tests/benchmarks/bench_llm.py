@@ -1,152 +1,217 @@
-"""How fast profile_llm writes, on one core: `python tests/benchmarks/bench_llm.py`.
+"""`make bench-llm`: how fast profile_llm's generator writes, against transformers' `generate` on the same weights.
 
-The narrator's own English prompts, greedy, through the generator (rows join and leave), through plain transformers `generate`
-in batches, and through `generate` one at a time; the same weights, dtype and prompts, one way after the other. The generator
-has met the prompts' beginnings before, as it has in service. Times are CPU times, as other work may share the machine. The
-last line is one JSON object.
+The narrator's own prompts, English and Chinese, greedy, in three ways that take turns: the generator (rows join and leave a
+batch), `generate` in batches of as many, and `generate` one at a time. The same weights, adapter, data type, threads and
+prompts. Every token the generator chose must be one that the plain model finds likeliest, up to what bf16 leaves uncertain.
 """
 
-import os
-
-os.environ["OMP_NUM_THREADS"] = "1"
-
-import argparse
 import json
-import platform
-import random
+import os
+import statistics
 import sys
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Annotated, Any
 
 import torch
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
 from transformers import AutoModelForCausalLM
 
-from consumers.prompts import max_tokens, parts, prompt
+from deploy.local.adapters import adapter_folder
 from deploy.local.weights import weights_folder
-from schemas.messages import Statement
+from deploy.machine import MachineMeter
+from schemas.settings import Settings
+from tests.benchmarks.llm_prompts import Asked, make_prompts
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "model_repository" / "profile_llm" / "1"))
 from generation import Row, TextGenerator  # type: ignore[import-not-found]
 
-LIKES = [
-    "sports",
-    "technology",
-    "travel",
-    "cooking",
-    "films",
-    "music",
-    "chess",
-    "gardening",
-    "history",
-    "photography",
-    "cycling",
-    "painting",
-]
-TITLES = ["The Long Road", "Blue Lamp Desk", "Quiet Headphones", "Mountain Tent", "Red Kettle"]
+WAYS = {"portrait": "profile_llm", "generate_32": "generate, {batch} together", "one_at_a_time": "generate, one at a time"}
+MAX_LOST = 0.75
+"""How far below the highest logit of the plain model a chosen token's may be: bf16 keeps 8 bits of logits near 30."""
+NEEDED = {"ratio_generate": 1.5, "ratio_one_at_a_time": 6.0}
+
+Tokens = list[int]
 
 
-class Asked(NamedTuple):
-    """A prompt and the most tokens its answer may have."""
+@dataclass
+class Outcome:
+    """Tokens a second of each round, by way; of the first round the tokens written, by way and prompt."""
 
-    text: str
-    max_tokens: int
+    rates: dict[str, list[float]] = field(default_factory=lambda: {way: [] for way in WAYS})
+    written: dict[str, list[Tokens]] = field(default_factory=dict)
 
+    def median(self, way: str) -> float:
+        """Tokens a second of the middle round."""
+        return statistics.median(self.rates[way])
 
-def make_prompts(count: int, seed: int) -> list[Asked]:
-    """What the narrator asks for users with three likes, three views, an age and a gender."""
-    words = random.Random(seed)
-    asked: list[Asked] = []
-    while len(asked) < count:
-        told = [statement(topic, "likes") for topic in words.sample(LIKES, 3)]
-        told += [
-            statement("gender", "is", words.choice(["male", "female"])),
-            statement("age", "is", str(words.randint(18, 70))),
-        ]
-        told += [statement(title, "viewed") for title in words.sample(TITLES, 3)]
-        asked += [Asked(prompt(part, told, "en"), max_tokens(part, told)) for part in parts(told)]
-    return asked[:count]
+    def ratio(self, way: str) -> float:
+        """How many times as fast as `way` the generator is: the median over rounds, whose runs are near in time."""
+        return statistics.median(ours / theirs for ours, theirs in zip(self.rates["portrait"], self.rates[way], strict=True))
 
 
-def statement(topic: str, stance: Any, value: str | None = None) -> Statement:
-    return Statement(topic=topic, stance=stance, value=value, strength=0.5, evidence=["event:1"])
+class Models:
+    """The generator, and the plain model of the same weights."""
+
+    def __init__(self, batch: int, progress: Callable[[str], None]) -> None:
+        models = Settings().models
+        folder = weights_folder("profile_llm", models.profile_llm, progress)
+        self.adapter = adapter_folder(models)
+        self.dtype = torch.bfloat16 if torch.cpu.get_capabilities().get("avx512_bf16") else torch.float32
+        self.batch = batch
+        self.generator = TextGenerator(
+            str(folder), torch.device("cpu"), self.dtype, batch, str(self.adapter) if self.adapter else None
+        )
+        self.tokenizer = self.generator.tokenizer
+        self.tokenizer.padding_side = "left"
+        self.plain: Any = AutoModelForCausalLM.from_pretrained(folder, dtype=self.dtype)
+        if self.adapter:
+            from adapter import merge_adapter  # type: ignore[import-not-found]
+
+            self.plain = merge_adapter(self.plain, str(self.adapter))
+        self.plain.eval()
+
+    def write(self, way: str, asked: Sequence[Asked]) -> list[Tokens]:
+        """The tokens of each answer, its end token not counted."""
+        if way == "portrait":
+            return self._generator(asked)
+        size = self.batch if way == "generate_32" else 1
+        return [tokens for start in range(0, len(asked), size) for tokens in self._generate(asked[start : start + size])]
+
+    def _generator(self, asked: Sequence[Asked]) -> list[Tokens]:
+        rows = [Row(self.generator.tokenize(one.text), max_tokens=one.max_tokens) for one in asked]
+        self.generator.generate(rows)
+        return [row.tokens for row in rows]
+
+    def _generate(self, asked: Sequence[Asked]) -> list[Tokens]:
+        """All of them up to the longest limit: a batch has but one."""
+        inputs = self.tokenizer([one.text for one in asked], padding=True, add_special_tokens=False, return_tensors="pt")
+        limit = max(one.max_tokens for one in asked)
+        output = self.plain.generate(**inputs, max_new_tokens=limit, do_sample=False, pad_token_id=0)
+        rows = output[:, inputs["input_ids"].shape[1] :].tolist()
+        return [self._until_end(tokens)[: one.max_tokens] for one, tokens in zip(asked, rows, strict=True)]
+
+    def _until_end(self, tokens: Tokens) -> Tokens:
+        ends = [place for place, token in enumerate(tokens) if token in self.generator.end_tokens]
+        return tokens[: ends[0]] if ends else tokens
+
+    @torch.inference_mode()
+    def lost(self, asked: Asked, tokens: Tokens) -> float:
+        """How far below the highest logit of the plain model those of the tokens are, at most."""
+        prompt = self.generator.tokenize(asked.text)
+        logits = self.plain(torch.tensor([prompt + tokens])).logits[0, len(prompt) - 1 : -1].float()
+        chosen = logits[torch.arange(len(tokens)), torch.tensor(tokens)]
+        return float((logits.max(-1).values - chosen).max()) if tokens else 0.0
+
+    def joins_within_steps(self, asked: Sequence[Asked]) -> int:
+        """Steps until a row that joins a half-full batch has its first token, at most, each time at another moment."""
+        prompts = [self.generator.tokenize(one.text) for one in asked]
+        for prompt in prompts[: self.batch // 2]:
+            self.generator.start(Row(prompt, max_tokens=64))
+        most = 0
+        for prompt in prompts[self.batch // 2 :]:
+            joining = Row(prompt, max_tokens=2)
+            self.generator.start(joining)
+            steps = 0
+            while not joining.tokens and not joining.finish_reason:
+                self.generator.step()
+                steps += 1
+            most = max(most, steps)
+        self.generator.abandon()
+        return most
 
 
-def write_packed(generator: Any, asked: Sequence[Asked]) -> int:
-    """Tokens written by profile_llm's generator."""
-    rows = [Row(generator.tokenize(one.text), max_tokens=one.max_tokens) for one in asked]
-    generator.generate(rows)
-    return sum(len(row.tokens) + (row.finish_reason == "stop") for row in rows)
+def measure(models: Models, texts: int, alone: int, rounds: int, seed: int, progress: Progress) -> Outcome:
+    """The ways in turn, each round with other prompts; one at a time gets every n-th of them."""
+    outcome = Outcome()
+    task = progress.add_task("warming up", total=rounds * len(WAYS))
+    for way in WAYS:
+        models.write(way, make_prompts(4, seed - 1))
+    for number in range(rounds):
+        asked = make_prompts(texts, seed + number)
+        for way in WAYS:
+            progress.update(task, description=f"round {number + 1}, {WAYS[way].format(batch=models.batch)}")
+            some = asked if way != "one_at_a_time" else asked[:: max(1, len(asked) // alone)]
+            began = time.perf_counter()
+            written = models.write(way, some)
+            seconds = time.perf_counter() - began
+            outcome.rates[way].append(sum(map(len, written)) / seconds)
+            outcome.written.setdefault(way, written)
+            progress.advance(task)
+    return outcome
 
 
-def write_plain(model: Any, tokenizer: Any, asked: Sequence[Asked], batch: int) -> int:
-    """Tokens written by transformers' generate, `batch` prompts at a time, up to each one's end."""
-    written = 0
-    for start in range(0, len(asked), batch):
-        some = asked[start : start + batch]
-        inputs = tokenizer([one.text for one in some], padding=True, add_special_tokens=False, return_tensors="pt")
-        limit = max(one.max_tokens for one in some)
-        output = model.generate(**inputs, max_new_tokens=limit, do_sample=False)[:, inputs["input_ids"].shape[1] :].tolist()
-        for one, tokens in zip(some, output, strict=True):
-            length = tokens.index(model.config.eos_token_id) + 1 if model.config.eos_token_id in tokens else len(tokens)
-            written += min(length, one.max_tokens)
-    return written
+def agreement(models: Models, outcome: Outcome, asked: Sequence[Asked]) -> dict[str, float]:
+    """How the texts of the first round agree with plain `generate`."""
+    ours, theirs = outcome.written["portrait"], outcome.written["generate_32"]
+    return {
+        "identical_texts": round(sum(a == b for a, b in zip(ours, theirs, strict=True)) / len(ours), 3),
+        "largest_logit_lost": round(max(models.lost(one, tokens) for one, tokens in zip(asked, ours, strict=True)), 3),
+    }
 
 
-def tokens_per_s(write: Callable[[], int]) -> float:
-    """Tokens a second of CPU time."""
-    start = time.process_time()
-    written = write()
-    return written / (time.process_time() - start)
+def table(outcome: Outcome, batch: int) -> Table:
+    """Tokens a second, by way."""
+    shown = Table("way", "tokens/s, median", "rounds", "profile_llm is faster")
+    for way, name in WAYS.items():
+        rounds = " ".join(f"{rate:.0f}" for rate in outcome.rates[way])
+        shown.add_row(name.format(batch=batch), f"{outcome.median(way):.1f}", rounds, f"{outcome.ratio(way):.2f} x")
+    return shown
 
 
-def measure(texts: int, batch: int, repeats: int, seed: int) -> dict[str, float]:
-    """The best of `repeats` runs of each way; the ways take turns."""
-    folder = str(weights_folder("profile_llm", "builtin:SmolLM2-135M-Instruct", print))
-    dtype = torch.bfloat16 if torch.cpu.get_capabilities().get("avx512_bf16") else torch.float32
-    generator = TextGenerator(folder, torch.device("cpu"), dtype, batch)
-    model: Any = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype)
-    model.eval()
-    tokenizer = generator.tokenizer
-    tokenizer.padding_side = "left"
-    write_packed(generator, make_prompts(batch, seed))
-    best: dict[str, float] = {}
-    for repeat in range(repeats):
-        asked = make_prompts(texts, seed + 1 + repeat)
-        ways: dict[str, Callable[[], int]] = {
-            "profile_llm": lambda asked=asked: write_packed(generator, asked),  # type: ignore[misc]
-            "generate": lambda asked=asked: write_plain(model, tokenizer, asked, batch),  # type: ignore[misc]
-            "one_at_a_time": lambda asked=asked: write_plain(model, tokenizer, asked[:4], 1),  # type: ignore[misc]
-        }
-        for name, write in ways.items():
-            best[name] = max(best.get(name, 0.0), tokens_per_s(write))
-            print(f"{name:14} {best[name]:7.1f} tokens/s", flush=True)
-    return best
+def faults(report: dict[str, Any]) -> list[str]:
+    """What must not be, in words."""
+    found = [f"{name} is {report[name]}, below {least:g}" for name, least in NEEDED.items() if report[name] < least]
+    if report["largest_logit_lost"] > MAX_LOST:
+        found.append(f"a token was chosen that lies {report['largest_logit_lost']} below the likeliest of the plain model")
+    if report["joins_within_steps"] > 1:
+        found.append(f"a row that joined waited {report['joins_within_steps']} steps for its first token")
+    return found
 
 
-def main() -> None:
-    """Print tokens/s of each way, then the report."""
-    arguments = argparse.ArgumentParser(description=__doc__)
-    arguments.add_argument("--texts", type=int, default=64)
-    arguments.add_argument("--batch", type=int, default=32)
-    arguments.add_argument("--repeats", type=int, default=2)
-    arguments.add_argument("--seed", type=int, default=7)
-    given = arguments.parse_args()
-    torch.set_num_threads(1)
-    best = measure(given.texts, given.batch, given.repeats, given.seed)
+def main(
+    texts: Annotated[int, typer.Option(help="prompts in a round")] = 96,
+    alone: Annotated[int, typer.Option(help="of these written one at a time")] = 8,
+    batch: Annotated[int, typer.Option(help="texts written together")] = 32,
+    rounds: Annotated[int, typer.Option(help="times the ways take turns")] = 5,
+    threads: Annotated[int, typer.Option(help="CPU threads of every way")] = os.cpu_count() or 1,
+    seed: Annotated[int, typer.Option(help="of the prompts")] = 7,
+) -> None:
+    """Measure, print a table and what is wrong, and end with a line of JSON; exit 1 when something is not as it must be."""
+    torch.set_num_threads(threads)
+    console, meter = Console(stderr=True), MachineMeter()
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    models = Models(batch, console.print)
+    with Progress(*columns, console=console) as progress:
+        outcome = measure(models, texts, alone, rounds, seed, progress)
+        progress.add_task("comparing texts", total=None)
+        asked = make_prompts(texts, seed)
+        agreed = agreement(models, outcome, asked)
+        joins = models.joins_within_steps(asked[:batch])
+    console.print(table(outcome, batch))
     report = {
         "report": "bench-llm",
-        "tokens_per_s": {name: round(value, 1) for name, value in best.items()},
-        "ratio_generate": round(best["profile_llm"] / best["generate"], 2),
-        "ratio_one_at_a_time": round(best["profile_llm"] / best["one_at_a_time"], 2),
-        "texts": given.texts,
-        "batch": given.batch,
-        "seed": given.seed,
-        "machine": f"{platform.machine()}, {os.cpu_count()} cores, 1 used",
-    }
+        "tokens_per_s": {way: round(outcome.median(way), 1) for way in WAYS},
+        "ratio_generate": round(outcome.ratio("generate_32"), 2),
+        "ratio_one_at_a_time": round(outcome.ratio("one_at_a_time"), 2),
+        "joins_within_steps": joins,
+        **agreed,
+        "tokens": sum(map(len, outcome.written["portrait"])),
+        "texts": texts, "batch": batch, "rounds": rounds, "threads": threads, "seed": seed,
+        "adapter": models.adapter.name if models.adapter else None, "dtype": str(models.dtype).removeprefix("torch."),
+        **meter.report(),
+    }  # fmt: skip
+    wrong = faults(report)
+    for fault in wrong:
+        console.print(fault, style="red", markup=False)
     print(json.dumps(report))
+    raise typer.Exit(1 if wrong else 0)
 
 
 if __name__ == "__main__":
-    main()
+    typer.run(main)

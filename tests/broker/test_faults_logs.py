@@ -9,8 +9,7 @@ from pathlib import Path
 import pytest
 from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource, ResourceType
 
-from consumers.runtime import clients
-from consumers.runtime import worker as worker_module
+from consumers.runtime import clients, reached
 from consumers.runtime.store import Position
 from consumers.runtime.worker import Worker
 from deploy.local.kafka import BROKER_ID
@@ -137,7 +136,7 @@ def test_a_new_group_starts_where_a_trimmed_log_begins(case: FaultCase) -> None:
 def test_a_trailing_marker_of_a_transaction_is_not_taken_for_lost_input(
     case: FaultCase, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(worker_module, "SETTLE_S", 0.5)
+    monkeypatch.setattr(reached, "SETTLE_S", 0.5)
     case.send_in_a_transaction(100)
     case.work_off()  # committed up to the ends, which are the markers'
     case.trim(case.ends(case.events))

@@ -1,6 +1,7 @@
 """Each model folder against the contracts: tensors, queue limits, fusion weights, environment, imports. Needs no server."""
 
 import ast
+import json
 import re
 from pathlib import Path
 
@@ -9,17 +10,20 @@ from google.protobuf import text_format
 from tritonclient.grpc import model_config_pb2
 
 from consumers.feedback import RATING_NEUTRAL, RATING_STEP
+from consumers.inference import Sampling
+from deploy.local.adapters import NARRATOR_FOLDER
 from deploy.local.triton import MODEL_REPOSITORY, server_environment
 from schemas.messages import EVENT_TYPES
 from schemas.settings import ProfilerSettings, Settings
 from schemas.tensors import MODELS, PROFILE_LLM, TEXT_ENCODER, USER_ENCODER, ModelContract, Tensor
 
+VLLM = MODEL_REPOSITORY.parent / "deploy" / "vllm"
 OURS = {"schemas", "producers", "consumers", "deploy"}
 every_model = pytest.mark.parametrize("contract", MODELS, ids=lambda contract: contract.name)
 
 
-def read_config(contract: ModelContract) -> model_config_pb2.ModelConfig:
-    text = (MODEL_REPOSITORY / contract.name / "config.pbtxt").read_text()
+def read_config(contract: ModelContract, repository: Path = MODEL_REPOSITORY) -> model_config_pb2.ModelConfig:
+    text = (repository / contract.name / "config.pbtxt").read_text()
     return text_format.Parse(text, model_config_pb2.ModelConfig())
 
 
@@ -45,12 +49,39 @@ def test_tensors_agree(contract: ModelContract) -> None:
     assert (config.max_batch_size > 0) == contract.batched
 
 
+def test_the_vllm_folder_has_the_same_tensors() -> None:
+    config = read_config(PROFILE_LLM, VLLM)
+    assert (config.name, config.backend, config.max_batch_size) == (PROFILE_LLM.name, "vllm", 0)
+    assert config.model_transaction_policy.decoupled
+    assert [as_tensor(tensor) for tensor in config.input] == list(PROFILE_LLM.inputs)
+    assert [as_tensor(tensor) for tensor in config.output] == list(PROFILE_LLM.outputs)
+
+
+def test_the_vllm_folder_names_model_type_and_adapter() -> None:
+    """The backend fails to load when LoRA is on and multi_lora.json is not there."""
+    version = VLLM / PROFILE_LLM.name / "1"
+    engine = json.loads((version / "model.json").read_text())
+    assert engine["model"].endswith(Settings().models.profile_llm.removeprefix("builtin:"))
+    assert engine["dtype"] == "bfloat16"
+    assert engine["enable_lora"] is True
+    (folder,) = json.loads((version / "multi_lora.json").read_text()).values()
+    assert folder.endswith(f"{PROFILE_LLM.name}/{NARRATOR_FOLDER.name}")
+
+
+def test_the_client_asks_in_words_that_vllm_knows() -> None:
+    """Of `SamplingParams`, and `lora_name`, which Triton's backend takes out of them."""
+    asked = json.loads(Sampling(max_tokens=5, seed=3, stop=("x",), priority=4).as_json("narrator"))
+    assert asked == {"max_tokens": 5, "temperature": 0.0, "top_p": 1.0, "stop": ["x"], "seed": 3, "lora_name": "narrator"}
+    assert "lora_name" not in json.loads(Sampling().as_json())
+
+
 @every_model
 def test_queues_are_bounded(contract: ModelContract) -> None:
     config = read_config(contract)
     if contract is PROFILE_LLM:  # its queue is its own
         assert int(config.parameters["max_waiting"].string_value) > 0
         assert float(config.parameters["max_wait_s"].string_value) > 0
+        assert float(config.parameters["output_cache_mb"].string_value) < 1024
         return
     policy = config.dynamic_batching.default_queue_policy
     assert policy.max_queue_size > 0
@@ -92,7 +123,7 @@ def test_models_import_none_of_us(contract: ModelContract) -> None:
 
 @every_model
 def test_the_launcher_sets_what_a_model_reads(contract: ModelContract) -> None:
-    weights = {name: Path("weights") for name in ("text_encoder", "profile_llm")}
+    weights = {name: Path("weights") for name in ("text_encoder", "profile_llm", "profile_llm_adapter")}
     given = server_environment(Path("a/b/c"), Path("lib"), Settings(), weights)
     read = {name for path in sources(contract) for name in re.findall(r"PORTRAIT_\w+", path.read_text())}
     assert read, "each model reads at least the device"

@@ -114,3 +114,26 @@ def test_packed_bf16_chooses_what_plain_bf16_finds_likeliest(folder: str) -> Non
         lost = logits.max(-1).values - logits[torch.arange(len(row.tokens)), torch.tensor(row.tokens)]
         assert len(row.tokens) > 1
         assert lost.max() < NOISE
+
+
+@pytest.mark.parametrize(
+    ("text", "stop", "shown"),
+    [
+        ("He likes tea", (), "He likes tea"),
+        ("他喜欢\ufffd\ufffd", (), "他喜欢"),  # half a character
+        ("He likes tea\n", ("\n\n",), "He likes tea"),
+        ("He likes <e", ("<end>", "es <en"), "He lik"),
+        ("He likes <x", ("<end>", "es <en"), "He likes <x"),
+    ],
+)
+def test_only_what_will_stay_is_shown(text: str, stop: tuple[str, ...], shown: str) -> None:
+    assert generation.settled(text, stop) == shown
+
+
+def test_what_is_shown_only_grows_into_the_text(generator: Any) -> None:
+    shown: list[str] = []
+    (row,) = rows_of(generator, [chat("一 二 三 四 五 六")], stop=("there is no such text",))
+    row.on_text = lambda row: shown.append(row.text)
+    generator.generate([row])
+    assert len(shown) > 3
+    assert all(later.startswith(earlier) for earlier, later in zip(shown, [*shown[1:], row.text], strict=True))

@@ -1,7 +1,9 @@
 """profile_llm on a real Triton, and what the client does when the server is full, slow or gone."""
 
 import json
+import re
 import time
+import urllib.request
 from collections.abc import Iterator
 from concurrent.futures import CancelledError, wait
 from typing import Any
@@ -89,6 +91,89 @@ def test_the_tensors_are_those_of_the_vllm_backend(stack: LocalStack) -> None:
     assert by_kind[0].as_numpy("text_output")[0].startswith(b"The capital of France is")
     assert by_kind[0].as_numpy("num_output_tokens") is None
     assert "invalid:" in str(by_kind[1]) and "no_such" in str(by_kind[1])
+
+
+def test_pieces_come_as_they_are_written_and_never_hold_a_stop_text(client: InferenceClient) -> None:
+    """Chinese characters are several tokens; a stop text may begin in one token and end in another."""
+    asked = {
+        "whole": ("<|im_start|>user\nCount: 一 二 三 四<|im_end|>\n<|im_start|>assistant\n一 二 三 四 五", ()),
+        "stopped": (prompt(31, "swimming and long walks"), ("s swimming and long w", "and long walks in the")),
+    }
+    for text, stop in asked.values():
+        pieces: list[str] = []
+        sampling = Sampling(max_tokens=30, stop=stop)
+        streamed = client.generate(text, sampling, pieces.append).result(60)
+        plain = client.generate(text, sampling).result(60)
+        assert len(pieces) > 3
+        assert "".join(pieces) == streamed.text
+        assert (streamed.text, streamed.tokens, streamed.finish_reason) == (plain.text, plain.tokens, plain.finish_reason)
+        assert "\ufffd" not in streamed.text
+    assert streamed.finish_reason == "stop"
+    assert streamed.text.endswith(" and like")
+
+
+def test_pieces_come_while_the_rest_is_being_written(client: InferenceClient) -> None:
+    times: list[float] = []
+    story = "<|im_start|>user\nTell me a long story about a river.<|im_end|>\n<|im_start|>assistant\n"
+    text = client.generate(story, Sampling(max_tokens=60), lambda piece: times.append(time.monotonic())).result(120)
+    assert text.tokens > 30
+    assert times[-1] - times[0] > 0.2 * text.seconds
+
+
+def test_urgent_prompts_overtake_those_that_wait(client: InferenceClient) -> None:
+    """More prompts than fit into a batch: the urgent one, asked for last, is written before most of them."""
+    finished: list[str] = []
+    backfill = [client.generate(prompt(number, "jazz"), Sampling(max_tokens=40, priority=9)) for number in range(120)]
+    time.sleep(0.5)
+    urgent = client.generate(prompt(200, "edits"), Sampling(max_tokens=40, priority=0))
+    urgent.add_done_callback(lambda text: finished.append("urgent"))
+    for text in backfill:
+        text.add_done_callback(lambda text: finished.append("backfill"))
+    assert "edits" in urgent.result(120).text
+    assert finished.index("urgent") < 72  # those that were at work, and at most as many that joined beside it
+    for text in backfill:
+        text.cancel()
+
+
+def test_a_priority_out_of_range_is_refused(client: InferenceClient) -> None:
+    with pytest.raises(BadMessage, match="queue_priority"):
+        client.generate("hello", Sampling(priority=10)).result(timeout=60)
+
+
+def test_the_same_prompt_is_written_once_and_remembered(stack: LocalStack, client: InferenceClient) -> None:
+    before = text_counts(stack)
+    text = prompt(int(time.time()) % 10**6, "kites")  # nobody has asked that before
+    together = [client.generate(text, Sampling(max_tokens=30)) for _ in range(5)]
+    streamed: list[str] = []
+    together.append(client.generate(text, Sampling(max_tokens=30), streamed.append))
+    answers = {generation.result(60).text for generation in together}
+    again = client.generate(text, Sampling(max_tokens=30)).result(60)
+    assert answers == {again.text, "".join(streamed)}
+    drawn = [client.generate(text, Sampling(max_tokens=30, temperature=1.5)) for _ in range(2)]
+    assert len({generation.result(60).text for generation in drawn}) == 2
+    deadline = time.monotonic() + 10
+    while (more := {name: text_counts(stack)[name] - number for name, number in before.items()})["written"] < 3:
+        assert time.monotonic() < deadline, more
+        time.sleep(0.2)
+    assert more == {"written": 3, "joined": 5, "cached": 1}
+
+
+def text_counts(stack: LocalStack) -> dict[str, int]:
+    """Texts by how they came about, from Triton's metrics page."""
+    with urllib.request.urlopen(f"http://{stack.triton.metrics_address}/metrics") as answer:
+        page = answer.read().decode()
+    found = re.findall(r'^portrait_profile_llm_texts\{.*source="(\w+)".*\} (\S+)$', page, re.MULTILINE)
+    return {"written": 0, "joined": 0, "cached": 0} | {name: int(float(number)) for name, number in found}
+
+
+def test_one_who_joined_gets_the_text_that_another_has_cancelled(client: InferenceClient) -> None:
+    text = prompt(int(time.time()) % 10**6, "rafting")
+    first = client.generate(text, Sampling(max_tokens=120))
+    time.sleep(0.3)
+    second = client.generate(text, Sampling(max_tokens=120))
+    time.sleep(0.2)
+    first.cancel()
+    assert "rafting" in second.result(60).text
 
 
 def test_a_full_queue_turns_prompts_away_and_cancelling_empties_it(client: InferenceClient) -> None:

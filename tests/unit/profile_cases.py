@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from hypothesis import strategies as st
 
 from consumers.statements import clean
-from schemas.messages import Cause, EventType, Item, Language, ProfileRequest, Statement
+from schemas.messages import Cause, EventType, Item, Language, ProfileRequest, Stance, Statement, Trend
 from schemas.state import Attributes, HistoryEvent, UserState
 
 Happened = tuple[str, EventType, str]
@@ -31,6 +31,11 @@ def facts(
         ),
         *(Statement(topic=title, stance="viewed", strength=1, evidence=evidence) for title in viewed),
     ]
+
+
+def told(stance: Stance, topic: str, trend: Trend | None = None, value: str | None = None) -> Statement:
+    """One statement."""
+    return Statement(topic=topic, stance=stance, value=value, strength=0.4, trend=trend, evidence=["event:1"])
 
 
 def user_a(language: Language) -> list[Statement]:
@@ -76,6 +81,30 @@ statement_lists = st.builds(
     dislikes=st.lists(names, max_size=3, unique_by=str.lower),
     viewed=st.lists(names, max_size=3, unique_by=str.lower),
 )
+
+
+HABITS: dict[str, st.SearchStrategy[str]] = {
+    "time_of_day": st.sampled_from(["morning", "afternoon", "evening", "night"]),
+    "price_band": st.builds(lambda low, width: f"{low}-{low + width} EUR", st.integers(0, 900), st.integers(1, 99)),
+    "format": st.sampled_from(["ecommerce", "video", "social", "news"]),
+    "brand": names,
+    "author": names,
+}
+LIKES_TRENDS: list[Trend | None] = [None, "new", "rising", "steady", "fading", "reversed"]
+DISLIKES_TRENDS: list[Trend | None] = [None, "new", "steady", "reversed"]
+
+
+@st.composite
+def people_who_change(draw: st.DrawFn) -> list[Statement]:
+    """Any mixture of facts with trends and habits, in statement order."""
+    base = draw(people())
+    trends = {"likes": LIKES_TRENDS, "dislikes": DISLIKES_TRENDS}
+    changing = [
+        s.model_copy(update={"trend": draw(st.sampled_from(trends[s.stance]))}) if s.stance in trends else s for s in base
+    ]
+    habits = [told("habit", topic, value=value) for topic, values in HABITS.items() if (value := draw(st.none() | values))]
+    place = sum(s.stance != "viewed" for s in changing)
+    return [*changing[:place], *habits, *changing[place:]]
 
 
 @st.composite

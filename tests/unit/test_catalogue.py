@@ -4,6 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from consumers.catalogue import FIRST_CAPACITY, Catalogue
+from consumers.vocabulary import Vocabulary, tokens_of
 from schemas.errors import BadMessage
 from tests.unit.synthetic import DAY_MS, DIM, NOW_MS, TOPICS, add, item, topic_vector, vector
 
@@ -42,6 +43,10 @@ def test_after_any_operations_it_equals_two_plain_dicts(operations: list[tuple[s
     assert {item_id for item_id, row in zip(IDS, rows, strict=True) if row >= 0} == both
     assert sorted(rows[rows >= 0]) == list(range(len(catalogue))) == list(range(len(both)))
     assert dict(catalogue.items) == items
+    vocabulary, tokens = Vocabulary.of(items.values()), tokens_of(" ".join(TOPICS))
+    assert len(catalogue.vocabulary) == len(vocabulary) and catalogue.vocabulary.formats == vocabulary.formats
+    for place in range(len(TOPICS)):
+        assert catalogue.vocabulary.tag_at(tokens, place) == vocabulary.tag_at(tokens, place)
     assert catalogue.matrix.flags["C_CONTIGUOUS"] and catalogue.matrix.dtype == np.float32
     for item_id, row in zip(IDS, rows, strict=True):
         expected = axes[item_id] if row >= 0 else np.zeros(DIM)

@@ -9,7 +9,7 @@ from consumers.features import declared_texts, user_features
 from consumers.tag_vectors import TEXTS_PER_CALL, TagVectors
 from schemas.errors import ConfigError, Retryable
 from schemas.messages import EVENT_TYPES
-from schemas.state import Attributes, ProfileRef
+from schemas.state import Attributes, HistoryEvent, ProfileRef
 from schemas.tensors import USER_ENCODER
 from tests.unit.synthetic import DIM, NOW_MS, add, event, item, shop, topic_vector, user
 
@@ -119,6 +119,28 @@ def test_what_a_user_took_back_is_not_declared() -> None:
     )
     assert [text[:10] for text in declared_texts(state)] == ["travel", "cooking", "x" * 10]
     assert max(len(text) for text in declared_texts(state)) == 1000
+
+
+def test_answers_and_free_text_count_like_tags_and_what_they_deny_does_not() -> None:
+    catalogue = shop()
+    answers = {"travel": True, "Music": False}
+    state = user(attributes=Attributes(NOW_MS, tags=["music"], answers=answers, free_text="I love cooking, not sports."))
+    assert declared_texts(state, catalogue.vocabulary) == ["travel", "cooking", "i love cooking"]
+    encoder = Encoder()
+    user_features([state], catalogue, vectors := TagVectors(encoder))
+    vectors.arrivals()
+    assert encoder.calls == [["travel", "cooking", "i love cooking"]]
+
+
+def test_a_later_comment_takes_back_what_was_declared() -> None:
+    remark = HistoryEvent(NOW_MS, "e", "music-1", "comment", None, "I'm no longer into travel")
+    state = user(remark, type_counts={"comment": 1}, attributes=Attributes(NOW_MS - 1, tags=["travel", "music"]))
+    assert declared_texts(state, shop().vocabulary) == ["music"]
+
+
+def test_a_text_that_only_denies_says_nothing() -> None:
+    state = user(attributes=Attributes(NOW_MS, free_text="no longer into sports", answers={"music": False}))
+    assert declared_texts(state, shop().vocabulary) == []
 
 
 def test_profile_vector_is_read_from_half_floats_and_one_of_another_encoder_counts_as_none() -> None:

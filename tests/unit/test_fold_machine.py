@@ -308,6 +308,19 @@ def test_what_a_user_says_after_an_erasure_counts_whatever_its_timestamp(agreed_
     assert plain_fold(records, Settings(fold=RULES))[0] == {"ann": worker.state("ann")}
 
 
+def test_which_topic_was_read_first_is_the_stores_word_if_it_is_one_of_the_users_messages() -> None:
+    """A worker that read a user's consent before their older attributes was called wrong, on a busy machine."""
+    older = record(USER_ATTRIBUTES, 0, START_MS, UserAttributes(user_id="ann", updated_at_ms=START_MS, age=30))
+    newer = record(USER_CONTROLS, 0, START_MS + 1, AGREE)
+    worker = Worker()
+    for batch in ([newer], [older]):
+        worker.take(batch)
+    stored = worker.state("ann")
+    assert plain_fold([older, newer], Settings(fold=RULES), {"ann": stored.life})[0] == {"ann": stored}
+    invented = plain_fold([older, newer], Settings(fold=RULES), {"ann": 1})[0]["ann"]
+    assert invented.life not in (1, stored.life)
+
+
 def test_a_tombstone_without_a_timestamp_is_folded() -> None:
     """It was taken for older than an erasure that never was."""
     worker = Worker()

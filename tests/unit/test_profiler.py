@@ -204,6 +204,33 @@ def test_statements_are_computed_at_every_few_events_only(site: Site, monkeypatc
     assert looks[2:] == [5 + 2 * LOOK_EVENTS]
 
 
+def test_a_comment_that_takes_an_interest_back_asks_at_once(site: Site) -> None:
+    site.agree()
+    [first] = requests(site.turn(*(site.event(f"sports-{number}") for number in range(3))))
+    site.turn(answered(first))
+    remark = site.event("sports-3", "comment").model_copy(
+        update={"text": "I'm not into sports any more", "event_time_ms": START_MS + 1}
+    )
+    [request] = requests(site.turn(remark))
+    assert [(s.topic, s.stance, s.trend) for s in request.statements if s.trend] == [("sports", "dislikes", "reversed")]
+    assert request.reason == "changed" and request.statements[0].evidence[0] == f"event:{remark.event_id}"
+
+
+def test_a_list_and_statements_follow_from_words_alone(site: Site) -> None:
+    site.agree()
+    said = UserAttributes(user_id="u", updated_at_ms=START_MS, tags=["music"], free_text="I love travel but not sports")
+    found = site.turn(said)
+    assert lists(found)["u"][0] in ("travel", "music") and "sports" not in lists(found)["u"][:10]
+    [request] = requests(found)
+    assert {(s.topic, s.stance) for s in request.statements} == {
+        ("music", "likes"),
+        ("travel", "likes"),
+        ("sports", "dislikes"),
+    }
+    later = said.model_copy(update={"answers": {"sports": True}, "free_text": None, "updated_at_ms": START_MS + 1})
+    assert {(s.topic, s.stance) for s in requests(site.turn(later))[0].statements} == {("music", "likes"), ("sports", "likes")}
+
+
 def test_what_the_user_says_asks_at_once_even_while_a_text_is_under_way(site: Site) -> None:
     site.agree()
     [first] = requests(site.turn(*(site.event(f"sports-{number}") for number in range(3))))

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import torch
 from packed_attention import NAME, KeyValues, Pass, Prefix
 from packed_linear import pack_linears
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel
 
 BEGIN_TOKENS = 512  # prompt tokens taken in at one step, so that the rows at work do not stand still for long
 CHECK_CANCELLED_EVERY = 8  # tokens
@@ -25,6 +25,7 @@ class Row:
     stop: tuple[str, ...] = ()
     is_cancelled: Callable[[], bool] = lambda: False
     on_finished: Callable[["Row"], None] = lambda row: None
+    on_text: Callable[["Row"], None] | None = None  # called when `text` has grown, with no more than will stay
     tokens: list[int] = field(default_factory=list)
     text: str = ""
     finish_reason: str = ""
@@ -66,10 +67,13 @@ class PrefixCache:
 class TextGenerator:
     """A chat model, its tokenizer, and the rows at work. Not thread-safe: one thread generates."""
 
-    def __init__(self, folder: str, device: torch.device, dtype: torch.dtype, max_rows: int = 32) -> None:
+    def __init__(
+        self, folder: str, device: torch.device, dtype: torch.dtype, max_rows: int = 32, adapter: str | None = None
+    ) -> None:
+        """`adapter` is a folder that peft saved; ValueError when it does not fit the weights in `folder`."""
         self.device, self.dtype, self.max_rows = device, dtype, max_rows
         self.tokenizer = AutoTokenizer.from_pretrained(folder)
-        self.model = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype, attn_implementation=NAME).to(device).eval()
+        self.model = load_model(folder, dtype, adapter).to(device).eval()
         pack_linears(self.model)
         end = self.model.generation_config.eos_token_id
         self.end_tokens = set(end if isinstance(end, list) else [end]) - {None}
@@ -167,23 +171,47 @@ class TextGenerator:
         if token in self.end_tokens:
             return self.finish(row, "stop")
         row.tokens.append(token)
-        if row.stop:
+        if row.stop or row.on_text:
             text = self.decode(row)
             found = [text.index(stop) for stop in row.stop if stop in text]
             if found:
                 return self.finish(row, "stop", text[: min(found)])
+            self.show(row, settled(text, row.stop))
         if len(row.tokens) >= row.max_tokens:
             return self.finish(row, "length")
         if len(row.tokens) % CHECK_CANCELLED_EVERY == 0 and row.is_cancelled():
             self.finish(row, "abort")
         return None
 
+    def show(self, row: Row, text: str) -> None:
+        """Tell whoever follows a row what is new in its text."""
+        if row.on_text and len(text) > len(row.text):
+            row.text = text
+            row.on_text(row)
+
     def finish(self, row: Row, reason: str, text: str | None = None) -> None:
         row.finish_reason, row.text = reason, self.decode(row) if text is None else text
         row.on_finished(row)
 
     def decode(self, row: Row) -> str:
-        return self.tokenizer.decode(row.tokens, skip_special_tokens=True)
+        return self.tokenizer.decode(row.tokens, skip_special_tokens=True, clean_up_tokenization_spaces=False)
+
+
+def settled(text: str, stop: Sequence[str]) -> str:
+    """The part of a growing text that will stay: without half a character, and without what may begin a stop text."""
+    text = text.rstrip("\ufffd")
+    beginnings = (words[:length] for words in stop for length in range(len(words) - 1, 0, -1))
+    return text[: len(text) - max((len(start) for start in beginnings if text.endswith(start)), default=0)]
+
+
+def load_model(folder: str, dtype: torch.dtype, adapter: str | None) -> PreTrainedModel:
+    """The weights in a folder, with those of an adapter merged in."""
+    model = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype, attn_implementation=NAME)
+    if not adapter:
+        return model
+    from adapter import merge_adapter  # takes a second to import
+
+    return merge_adapter(model, adapter)
 
 
 def draw(logits: torch.Tensor, row: Row) -> int:

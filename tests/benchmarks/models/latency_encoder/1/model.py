@@ -13,21 +13,46 @@ import triton_python_backend_utils as pb_utils
 WIDTH, HEADS, LAYERS, LENGTH, TOP_K = 64, 4, 2, 50, 50
 
 
+class Layer(torch.nn.Module):
+    """Pre-norm attention and feed-forward; with `last_only` computed for the last position alone, all that is asked for."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.norms = torch.nn.ModuleList(torch.nn.LayerNorm(WIDTH) for _ in range(2))
+        self.query, self.key_value = torch.nn.Linear(WIDTH, WIDTH), torch.nn.Linear(WIDTH, 2 * WIDTH)
+        self.joined, self.wide = torch.nn.Linear(WIDTH, WIDTH), torch.nn.Linear(WIDTH, 4 * WIDTH)
+        self.narrow = torch.nn.Linear(4 * WIDTH, WIDTH)
+
+    def forward(self, known: torch.Tensor, present: torch.Tensor, last_only: bool) -> torch.Tensor:
+        asked = slice(-1, None) if last_only else slice(None)
+        normed = self.norms[0](known)
+        query, (key, value) = self.query(normed[:, asked]), self.key_value(normed).split(WIDTH, -1)
+        attended = torch.nn.functional.scaled_dot_product_attention(*map(by_head, (query, key, value)), attn_mask=present)
+        found = known[:, asked] + self.joined(attended.transpose(1, 2).flatten(2))
+        return found + self.narrow(torch.relu_(self.wide(self.norms[1](found))))
+
+
+def by_head(states: torch.Tensor) -> torch.Tensor:
+    """[n, L, WIDTH] to [n, HEADS, L, WIDTH / HEADS]."""
+    return states.unflatten(-1, (HEADS, -1)).transpose(1, 2)
+
+
 class Encoder(torch.nn.Module):
     def __init__(self, items: int) -> None:
         super().__init__()
         self.items = torch.nn.Embedding(items, WIDTH)
         self.places = torch.nn.Embedding(LENGTH, WIDTH)
-        layer = torch.nn.TransformerEncoderLayer(WIDTH, HEADS, 4 * WIDTH, dropout=0.0, batch_first=True, norm_first=True)
-        self.layers = torch.nn.TransformerEncoder(layer, LAYERS, norm=torch.nn.LayerNorm(WIDTH), enable_nested_tensor=False)
+        self.layers = torch.nn.ModuleList(Layer() for _ in range(LAYERS))
+        self.norm = torch.nn.LayerNorm(WIDTH)
 
     def forward(self, history: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """[n, 50] item numbers to [n, 50] best items and their scores, out of all items."""
-        missing = history < 0
-        missing[:, -1] = False  # attention over nothing would be NaN
+        present = history >= 0
+        present[:, -1] = True  # attention over nothing would be NaN
         known = self.items(history.clamp(min=0)) + self.places.weight
-        users = self.layers(known, src_key_padding_mask=missing)[:, -1]
-        best = torch.topk(users @ self.items.weight.T, TOP_K)
+        for number, layer in enumerate(self.layers, start=1):
+            known = layer(known, present[:, None, None], last_only=number == LAYERS)
+        best = torch.topk(self.norm(known)[:, 0] @ self.items.weight.T, TOP_K)
         return best.indices, best.values
 
 

@@ -1,0 +1,190 @@
+"""How sure a like or dislike is, and where it is going: from all that speaks for and against one tag, in its order."""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+from consumers.feedback import event_weight
+from schemas.messages import EventType, Item, Trend
+from schemas.state import UserState
+
+HELD = 1.0
+"""An opposite balance of this weight has held: enough for a dislike to be stated."""
+TURNED_WITHIN = 25
+"""A turn is called so while it began among so many newest events; one by the user's own word, as long as the word is known."""
+RECENT_SHARE = 3
+"""The newest third of the history is held against what came before."""
+LEAST_EVENTS = 9
+LEAST_SPAN_MS = 24 * 3_600_000
+"""Below so many events or so much time there is no rise or fall to speak of."""
+RISE = 1.5
+FALL = 0.5
+SELDOM = 1.28
+"""Standard deviations: one chance in ten."""
+HALF_SURE = 2.0
+"""The supporting weight at which confidence is 0.5 when nothing speaks against it."""
+WORD_SUPPORT = 18.0
+"""What the user's own word supports: a confidence of 0.9 by itself."""
+
+
+class Entry(NamedTuple):
+    """One event's or word's share in a tag: its weight as it was and faded by age, and for one against, what it leaves.
+
+    `place` is its event's index in the history; a word's, how many events came before it.
+    """
+
+    place: int
+    weight: float
+    faded: float
+    evidence: tuple[str, ...]
+    kept: float = 1.0
+    is_word: bool = False
+    before: bool = False
+
+
+class Outlook(NamedTuple):
+    """What speaks for a like or dislike, newest first, how sure it is, and its trend.
+
+    `shares` is how much each event does, faded by age; `told` whether the user's word is among it.
+    """
+
+    evidence: tuple[str, ...]
+    confidence: float
+    trend: Trend
+    shares: Mapping[str, float]
+    told: bool
+
+
+class Window(NamedTuple):
+    """What a tag's entries are held against: the item of each event, by place, and where the newest third begins.
+
+    `older` is what the items' counts know of events no longer in the history, for and against, by case-folded tag.
+    """
+
+    item_ids: tuple[str | None, ...]
+    recent_from: int
+    tells_trends: bool
+    older: Mapping[str, tuple[float, float]]
+
+    @classmethod
+    def of(cls, state: UserState, items: Mapping[str, Item], type_weights: Mapping[EventType, float]) -> "Window":
+        """The window of a state."""
+        events = state.events
+        span_ms = events[-1].event_time_ms - events[0].event_time_ms if events else 0
+        return cls(
+            tuple(event.item_id if event.item_id in items else None for event in events),
+            len(events) - len(events) // RECENT_SHARE,
+            len(events) >= LEAST_EVENTS and span_ms >= LEAST_SPAN_MS,
+            _older(state, items, type_weights),
+        )
+
+    def shares(self, places: Sequence[int]) -> tuple[tuple[int, int], tuple[int, int]]:
+        """Items among those places, and all items: before the newest third and in it. Each item counts once on a side."""
+        at = self.recent_from
+        before = {self.item_ids[place] for place in places if place < at}
+        recent = {self.item_ids[place] for place in places if place >= at}
+        all_before, all_recent = set(self.item_ids[:at]) - {None}, set(self.item_ids[at:]) - {None}
+        return (len(before), len(all_before)), (len(recent), len(all_recent))
+
+
+def _older(
+    state: UserState, items: Mapping[str, Item], type_weights: Mapping[EventType, float]
+) -> dict[str, tuple[float, float]]:
+    """What the items' counts hold beyond the history, by case-folded tag."""
+    left = {item_id: count.weight_milli for item_id, count in state.items.items()}
+    for event in state.events:
+        if event.item_id in left:
+            left[event.item_id] -= round(1000 * event_weight(event.type, event.value, type_weights))
+    older: dict[str, tuple[float, float]] = {}
+    for item_id, weight_milli in left.items():
+        item = items.get(item_id) if weight_milli else None
+        if item is None or not item.tags:
+            continue
+        share = weight_milli / 1000 / len(item.tags)
+        for tag in dict.fromkeys(tag.casefold() for tag in item.tags):
+            above, below = older.get(tag, (0.0, 0.0))
+            older[tag] = (above + max(share, 0.0), below + max(-share, 0.0))
+    return older
+
+
+def outlook(entries: Sequence[Entry], sign: int, key: str, window: Window, edited: bool) -> Outlook | None:
+    """Evidence, confidence and trend of a like (`sign` 1) or dislike (-1); None when nothing of it can be shown."""
+    denied = [at for at, entry in enumerate(entries) if entry.is_word and entry.weight * sign < 0]
+    in_force = [entry for entry in entries[denied[-1] + 1 if denied else 0 :] if entry.weight * sign > 0]
+    if edited and _balance(entries) * sign < 0:
+        in_force = []  # the edit stands alone against them
+    if not in_force and not edited:
+        return None
+    word = next((entry for entry in reversed(in_force) if entry.is_word), None)
+    older = window.older.get(key, (0.0, 0.0))
+    own, opposite = older if sign > 0 else older[::-1]
+    if edited:
+        confidence = 1.0
+        turned = opposite >= HELD or _balance(entries) * sign <= -HELD or any(entry.before for entry in entries)
+    else:
+        confidence = _confidence(entries, in_force, sign, 0.0 if denied else own)
+        turned = word is not None and word.before
+    if turned or _has_turned(entries, sign, own - opposite, window, word is not None):
+        trend: Trend = "reversed"
+    else:
+        trend = _course(in_force, 0.0 if denied else own, window, told=word is not None or edited)
+    evidence = tuple(one for entry in reversed(in_force) for one in entry.evidence)
+    shares = {entry.evidence[0]: abs(entry.faded) for entry in in_force if not entry.is_word}
+    return Outlook(evidence, confidence, trend, shares, word is not None)
+
+
+def _balance(entries: Sequence[Entry], start: float = 0.0) -> float:
+    return _balances(entries, start)[-1]
+
+
+def _balances(entries: Sequence[Entry], start: float) -> list[float]:
+    """The balance without fading, before the first entry and after each."""
+    balances = [start]
+    for entry in entries:
+        balance = balances[-1]
+        if entry.is_word and balance * entry.weight < 0:
+            balance = 0.0
+        elif entry.weight < 0 < balance:
+            balance *= entry.kept
+        balances.append(balance + entry.weight)
+    return balances
+
+
+def _has_turned(entries: Sequence[Entry], sign: int, start: float, window: Window, told: bool) -> bool:
+    """Whether the opposite held, and what turned it began not long ago."""
+    balances = _balances(entries, start)
+    opposite = [at for at, balance in enumerate(balances) if balance * sign <= -HELD]
+    if not opposite:
+        return False
+    turning = next((entry for entry in entries[opposite[-1] :] if entry.weight * sign > 0), None)
+    return turning is not None and (told or turning.place >= len(window.item_ids) - TURNED_WITHIN)
+
+
+def _confidence(entries: Sequence[Entry], in_force: Sequence[Entry], sign: int, older: float) -> float:
+    """By how much supports it, times the share of all evidence that does."""
+    support = older + sum(WORD_SUPPORT if entry.is_word else abs(entry.faded) for entry in in_force)
+    affirmed = [at for at, entry in enumerate(entries) if entry.is_word and entry.weight * sign > 0]
+    since = entries[affirmed[-1] + 1 if affirmed else 0 :]
+    against = sum(abs(entry.faded) for entry in since if entry.weight * sign < 0)
+    return round(support / (support + against) * support / (support + HALF_SURE), 3)
+
+
+def _course(in_force: Sequence[Entry], older: float, window: Window, told: bool) -> Trend:
+    """New, rising, fading or steady: its share in the items of the newest third, against its share in those before.
+
+    A rise or fall is one that chance seldom makes of a share that stays the same.
+    """
+    places = [entry.place for entry in in_force if not entry.is_word]
+    (before, all_before), (recent, all_recent) = window.shares(places)
+    if not window.tells_trends or not all_before or not all_recent:
+        return "steady"
+    if not before and older < HELD:
+        return "steady" if told or not recent else "new"
+    overall = (before + recent) / (all_before + all_recent)
+    spread = math.sqrt(overall * (1.0 - overall) * (1.0 / all_before + 1.0 / all_recent))
+    share_before, share_recent = before / all_before, recent / all_recent
+    if share_recent >= RISE * share_before and share_recent - share_before > SELDOM * spread:
+        return "rising"
+    if not told and share_recent <= FALL * share_before and share_before - share_recent > SELDOM * spread:
+        return "fading"
+    return "steady"
