@@ -93,7 +93,7 @@ def test_drift_asks_though_the_topics_hold(catalogue: Catalogue) -> None:
 
 
 def test_a_text_of_long_ago_is_asked_for_again(catalogue: Catalogue) -> None:
-    state = state_with(["sports"] * 10, events_seen=5, likes=["sports"], step_h=24 * 7)
+    state = state_with(["sports"] * 10, events_seen=5, likes=["sports"], step_h=24 * 14)
     assert wanted(touched(state, 5), catalogue) == "aged"
 
 
