@@ -76,7 +76,7 @@ def test_a_clear_refusal_is_looked_at_at_once() -> None:
 def test_a_new_main_interest_asks_when_it_has_been_unnamed_long_enough(catalogue: Catalogue) -> None:
     def asked(new: int) -> str | None:
         state = state_with(["sports"] * 10 + ["travel"] * new, events_seen=10, likes=["sports"])
-        return wanted(touched(state, new), catalogue)
+        return wanted(touched(state, new), catalogue, settings=Settings(profiler=ProfilerSettings(refresh_drift=2.0)))
 
     assert asked(SETTINGS.profiler.look_events) is None
     assert asked(SETTINGS.profiler.refresh_events) == "changed"

@@ -37,7 +37,9 @@ def model() -> Model:
 
 
 def narrator(model: Model, calls_per_s: float = 0.0, calls_burst: int = 1, user_pause_s: float = 0.0) -> Narrator:
-    limits = NarratorSettings(calls_per_s=calls_per_s, calls_burst=calls_burst, user_pause_s=user_pause_s)
+    limits = NarratorSettings(
+        calls_per_s=calls_per_s, calls_burst=calls_burst, user_pause_s=user_pause_s, llm_languages=frozenset({"en"})
+    )
     return Narrator(model, Settings(narrator=limits))
 
 
@@ -55,7 +57,7 @@ def test_no_more_texts_begin_than_the_budget_allows_edits_first(model: Model, cl
     assert len(model.asked) == 2
     clock.now_s += 0.5
     turn(writer)
-    assert len(model.asked) == 3 and "interests: war\n" in model.asked[2][0]
+    assert len(model.asked) == 3 and ": war<|im_end|>" in model.asked[2][0]
     clock.now_s += 60
     turn(writer)
     assert len(model.asked) == 5 and held_back("calls_per_s") == 2

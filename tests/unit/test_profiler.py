@@ -213,7 +213,7 @@ def test_a_comment_that_takes_an_interest_back_asks_at_once(site: Site) -> None:
     )
     [request] = requests(site.turn(remark))
     assert [(s.topic, s.stance, s.trend) for s in request.statements if s.trend] == [("sports", "dislikes", "reversed")]
-    assert request.reason == "changed" and request.statements[0].evidence[0] == f"event:{remark.event_id}"
+    assert request.reason == "reversed" and request.statements[0].evidence[0] == f"event:{remark.event_id}"
 
 
 def test_a_list_and_statements_follow_from_words_alone(site: Site) -> None:
