@@ -10,6 +10,7 @@ import argparse
 import json
 import statistics
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
@@ -20,7 +21,7 @@ from schemas.settings import ProfilerSettings, Settings
 from tests.benchmarks.gate_material import Material, movielens_material, shop_material
 from tests.benchmarks.gate_replay import WITHIN, Outcome, Replay
 
-CURVE = (5, 10, 15, 30, 60)
+CURVE = (10, 40, 80)
 """Values of `refresh_events` beside the default."""
 
 
@@ -29,10 +30,12 @@ def main() -> None:
     given = _arguments()
     meter, started = MachineMeter(), time.perf_counter()
     shop = shop_material(given.seed, given.users, given.events, given.vectors)
-    materials = [shop] + ([movielens_material(given.movielens, given.limit, given.vectors)] if given.movielens else [])
+    materials = [shop] + (
+        [movielens_material(given.movielens, given.seed, given.movielens_users, given.vectors)] if given.movielens else []
+    )
     settings, delay_ms = Settings(), int(given.delay_s * 1000)
     outcomes = {material.name: Replay(material, settings, delay_ms, everything=True).run() for material in materials}
-    print_curve(materials, outcomes, delay_ms, settings)
+    print_curve(materials, outcomes, delay_ms, settings, () if given.no_curve else CURVE)
     for material in materials:
         print_reasons(material, outcomes[material.name])
     print(
@@ -43,8 +46,9 @@ def main() -> None:
 def _arguments() -> argparse.Namespace:
     arguments = argparse.ArgumentParser(description=__doc__)
     arguments.add_argument("--movielens", type=Path, help="the MovieLens 100K folder, or another data folder")
-    arguments.add_argument("--limit", type=int, help="events of it; default all")
-    arguments.add_argument("--seed", type=int, default=7, help="the shop's")
+    arguments.add_argument("--movielens-users", type=int, default=300, help="how many of its users, drawn by seed; 0: all")
+    arguments.add_argument("--no-curve", action="store_true", help="the default settings alone")
+    arguments.add_argument("--seed", type=int, default=7)
     arguments.add_argument("--users", type=int, default=600, help="the shop's")
     arguments.add_argument("--events", type=int, default=40_000, help="the shop's")
     arguments.add_argument("--delay-s", type=float, default=30.0, help="event time from request to text")
@@ -52,12 +56,14 @@ def _arguments() -> argparse.Namespace:
     return arguments.parse_args()
 
 
-def print_curve(materials: list[Material], outcomes: dict[str, Outcome], delay_ms: int, settings: Settings) -> None:
+def print_curve(
+    materials: list[Material], outcomes: dict[str, Outcome], delay_ms: int, settings: Settings, curve: Sequence[int]
+) -> None:
     """Calls against changes shown, for several `refresh_events`."""
     table = Table(title=f"LLM calls a 100 events, and changes shown within {WITHIN} events of the user")
     for heading in ("refresh_events", *(f"calls {material.name}" for material in materials), "shown", "median events"):
         table.add_column(heading, justify="right")
-    for events in sorted({*CURVE, settings.profiler.refresh_events}):
+    for events in sorted({*curve, settings.profiler.refresh_events}):
         profiler = ProfilerSettings(**settings.profiler.model_dump() | {"refresh_events": events})
         tried = settings.model_copy(update={"profiler": profiler})
         default = events == settings.profiler.refresh_events

@@ -3,6 +3,7 @@
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -69,12 +70,17 @@ def shop_material(seed: int, users: int, events: int, vectors: Path | None) -> M
     return Material("shop", catalogue_of(shop.items, vectors), list(shop.simulate(events)), changes)
 
 
-def movielens_material(folder: Path, limit: int | None, vectors: Path | None) -> Material:
-    """A data folder such as MovieLens 100K; everyone is taken to agree to a profile, as the data has no consents."""
+def movielens_material(folder: Path, seed: int, users: int, vectors: Path | None) -> Material:
+    """A data folder such as MovieLens 100K: this many of its users, drawn by seed, or all (0).
+
+    Everyone is taken to agree to a profile, as the data has no consents.
+    """
     dataset = open_dataset(folder)
+    user_ids = sorted(dataset.user_ids())
+    chosen = set(random.Random(seed).sample(user_ids, min(users, len(user_ids))) if users else user_ids)
     messages: list[Timed] = [*dataset.attributes()]
-    messages += [profile_consent(user_id, dataset.times.first_ms) for user_id in dataset.user_ids()]
-    messages += list(dataset.events())[:limit]
+    messages += [profile_consent(user_id, dataset.times.first_ms) for user_id in user_ids]
+    messages = [message for message in chain(messages, dataset.events()) if message.user_id in chosen]
     return Material("movielens", catalogue_of(list(dataset.items()), vectors), sorted(messages, key=time_of))
 
 

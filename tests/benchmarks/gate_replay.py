@@ -143,6 +143,7 @@ class Replay:
             outcome.shown_at.setdefault(request.user_id, after)
 
     def _note_sayable(self, user_id: str, change: Change) -> None:
-        stated = statements(self._states[user_id], self.material.catalogue.items, self._rules)
+        catalogue = self.material.catalogue
+        stated = statements(self._states[user_id], catalogue.items, self._rules, catalogue.vocabulary)
         if change.is_shown_by(statement_topics(stated)):
             self.outcome.sayable_at.setdefault(user_id, self.outcome.after[user_id])
