@@ -128,7 +128,8 @@ def profile_language(state: UserState, items: Mapping[str, Item], default: Langu
 
 def enough_for_a_text(state: UserState, settings: Settings) -> bool:
     """Whether enough is known of a user for a first text."""
-    declared = state.attributes is not None and bool(state.attributes.tags)
+    own = state.attributes
+    declared = own is not None and bool(own.tags or own.answers or own.free_text)
     return declared or state.event_count >= settings.profiler.min_events
 
 

@@ -38,7 +38,12 @@ def test_first_takes_consent_and_enough_events_or_tags() -> None:
     told = facts(["drama"])
     assert refresh_reason(state_of(*THREE), told, SETTINGS) == "first"
     assert refresh_reason(state_of(*THREE[:2]), told, SETTINGS) is None
-    assert refresh_reason(state_of(attributes=Attributes(0, tags=["drama"])), told, SETTINGS) == "first"
+    for own in (
+        Attributes(0, tags=["drama"]),
+        Attributes(0, answers={"drama": True}),
+        Attributes(0, free_text="I like drama"),
+    ):
+        assert refresh_reason(state_of(attributes=own), told, SETTINGS) == "first"
     assert refresh_reason(state_of(*THREE), [], SETTINGS) is None
 
 
