@@ -43,12 +43,17 @@ def wanted_text(
     drift, age_ms = _drift(state, catalogue, rules, settings), age_of_text_ms(state)
     reason = refresh_reason(state, stated, settings, told, drift, age_ms)
     back = settings.profiler.settle_events
-    if reason in LASTING and 0 < back < len(state.events):
+    if reason in LASTING and 0 < back < len(state.events) and not (reason == "reversed" and _told_by_event(user)):
         before = statements(_as_of(state, back, settings.fold), items, rules, vocabulary)
         reason = refresh_reason(state, stated, settings, told, drift, age_ms, earlier=statement_topics(before))
     if reason is None:
         return None
     return WantedText(reason, profile_language(state, items, settings.profiler.default_language), stated)
+
+
+def _told_by_event(user: Touched) -> bool:
+    """Whether the user spoke against something in so many words, or by a button: what that turns has no need to last."""
+    return any(e.type in ("not_interested", "dislike") or (e.type == "comment" and e.text) for e in user.events)
 
 
 def _as_of(state: UserState, back: int, rules: FoldSettings) -> UserState:

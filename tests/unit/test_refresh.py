@@ -78,6 +78,24 @@ def test_differences_count_by_how_clear_they_are(now: list[Statement], differenc
     assert asking == [since for since in range(NEW + 1) if since * difference >= NEW]
 
 
+def test_only_what_held_earlier_counts_where_that_is_known() -> None:
+    then, now = statement_topics(WRITTEN), facts(["a", "new", "c", "b"], ["x", "y"])
+    assert differences(now, then) == 1 + VAGUE
+    assert differences(now, then, statement_topics(now)) == 1 + VAGUE
+    assert differences(now, then, statement_topics(WRITTEN)) == 0
+    fading = with_trend(facts(["b", "c", "d", "a"], ["x"]), a="fading")
+    assert differences(fading, then, statement_topics(fading)) == CLEAR
+    assert differences(fading, then, then) == 0
+
+
+@given(st.lists(st.sampled_from("abcdef"), unique=True), st.lists(st.sampled_from("abcdef"), unique=True))
+def test_a_text_never_differs_from_what_it_says_and_what_settled_is_never_more(now: list[str], then: list[str]) -> None:
+    stated, written = facts(now), statement_topics(facts(then))
+    assert differences(facts(then), written) == 0
+    assert differences(stated, written, written) == 0
+    assert differences(stated, written, statement_topics(stated)) == differences(stated, written)
+
+
 @pytest.mark.parametrize(
     ("now", "reason"),
     [
