@@ -34,8 +34,8 @@ class Outcome:
 
     `reasons` counts requests that lead to text generation, an LLM call each, by reason; `sentences` what the model is asked
     for in them. `after` counts the events after the change of each user whose interests change; `shown_at` and `sayable_at`
-    say at which of them a text, and the statements themselves, first showed the change; the two by tag, the same where themes of
-    the dropped topic are let pass.
+    say at which of them a text, and the statements themselves, first showed the change; the two by tag, the same where
+    themes of the dropped topic are let pass.
     """
 
     reasons: Counter[str] = field(default_factory=Counter)
