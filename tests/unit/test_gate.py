@@ -113,7 +113,7 @@ def test_drift_asks_though_the_topics_hold(catalogue: Catalogue) -> None:
 
 
 def test_a_text_of_long_ago_is_asked_for_again(catalogue: Catalogue) -> None:
-    state = state_with(["sports"] * 10, events_seen=5, likes=["sports"], step_h=24 * 14)
+    state = state_with(["sports"] * 10, events_seen=5, likes=["sports"], step_h=24 * 40)
     assert wanted(touched(state, 5), catalogue) == "aged"
 
 
