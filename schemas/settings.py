@@ -137,10 +137,10 @@ class ProfilerSettings(Group):
         20, ge=1, description="new events, times differences between statements and text, that ask for a new text"
     )
     settle_events: int = Field(4, ge=0, description="a difference counts when it was there so many events ago too; 0: at once")
-    refresh_drift: float = Field(0.8, gt=0, description="1 - cosine between history then and now that asks for one; 2: never")
+    refresh_drift: float = Field(1.0, gt=0, description="1 - cosine between history then and now that asks for one; 2: never")
     refresh_drift_events: int = Field(30, ge=1, description="new events before drift is asked about")
-    refresh_age_h: float = Field(24.0 * 60, gt=0, description="age of a text, in event time, that asks for a new one")
-    refresh_grown_events: int = Field(100, ge=1, description="new events that ask for a new text though nothing changed")
+    refresh_age_h: float = Field(24.0 * 180, gt=0, description="age of a text, in event time, that asks for a new one")
+    refresh_grown_events: int = Field(150, ge=1, description="new events that ask for a new text though nothing changed")
     request_timeout_s: float = Field(300.0, gt=0, description="a request not answered by then may be repeated")
 
 

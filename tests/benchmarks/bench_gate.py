@@ -23,6 +23,7 @@ from tests.benchmarks.gate_replay import WITHIN, Outcome, Replay
 
 CURVE = (10, 40, 80)
 """Values of `refresh_events` beside the default."""
+NEVER = 10_000
 
 
 def main() -> None:
@@ -61,7 +62,13 @@ def print_curve(
 ) -> None:
     """Calls against changes shown, for several `refresh_events`."""
     table = Table(title=f"LLM calls a 100 events, and changes shown within {WITHIN} events of the user")
-    for heading in ("refresh_events", *(f"calls {material.name}" for material in materials), "shown", "median events"):
+    for heading in (
+        "refresh_events",
+        *(f"calls {material.name}" for material in materials),
+        "shown",
+        "by tag",
+        "median events",
+    ):
         table.add_column(heading, justify="right")
     for events in sorted({*curve, settings.profiler.refresh_events}):
         profiler = ProfilerSettings(**settings.profiler.model_dump() | {"refresh_events": events})
@@ -70,14 +77,16 @@ def print_curve(
         found = outcomes if default else {m.name: Replay(m, tried, delay_ms).run() for m in materials}
         cells = [f"{calls_per_100(material, found[material.name]):.2f}" for material in materials]
         shop = found["shop"]
-        table.add_row(f"{events}{' (default)' if default else ''}", *cells, *_shown(shop, shop.shown_at))
-    table.add_row("a text at each event", *("100" for _ in materials), *_shown(outcomes["shop"], outcomes["shop"].sayable_at))
+        table.add_row(f"{events}{' (default)' if default else ''}", *cells, *_shown(shop, shop.shown_at, shop.tag_shown_at))
+    best = outcomes["shop"]
+    table.add_row("a text at each event", *("100" for _ in materials), *_shown(best, best.sayable_at, best.tag_sayable_at))
     Console(width=110).print(table)
 
 
-def _shown(outcome: Outcome, found_at: dict[str, int]) -> tuple[str, str]:
-    users = outcome.counted
-    return f"{100 * outcome.share_within(found_at):.1f} %", f"{statistics.median([found_at.get(u, 99) for u in users]):.0f}"
+def _shown(outcome: Outcome, found_at: dict[str, int], tag_found_at: dict[str, int]) -> tuple[str, ...]:
+    shares = (f"{100 * outcome.share_within(found):.1f} %" for found in (found_at, tag_found_at))
+    median = statistics.median([found_at.get(user_id, NEVER) for user_id in outcome.counted])
+    return *shares, "never" if median == NEVER else f"{median:.0f}"
 
 
 def print_reasons(material: Material, outcome: Outcome) -> None:
@@ -104,6 +113,8 @@ def report(materials: list[Material], outcomes: dict[str, Outcome], given: argpa
         "sentences_per_100_events": {m.name: round(100 * outcomes[m.name].sentences / m.events, 3) for m in materials},
         "changes_shown_within_20_events": round(shop.share_within(shop.shown_at), 4),
         "changes_sayable_within_20_events": round(shop.share_within(shop.sayable_at), 4),
+        "changes_shown_within_20_events_by_tag": round(shop.share_within(shop.tag_shown_at), 4),
+        "changes_sayable_within_20_events_by_tag": round(shop.share_within(shop.tag_sayable_at), 4),
         "changes": len(shop.counted),
         "users": {m.name: m.users for m in materials},
         "events": {m.name: m.events for m in materials},

@@ -12,7 +12,7 @@ from consumers.catalogue import Catalogue
 from producers.dataset import open_dataset
 from producers.replay import profile_consent
 from producers.shop import Shop, Timed, time_of
-from producers.shop_catalog import topic_of_tag
+from producers.shop_catalog import LANGUAGES, TOPICS, topic_of_tag
 from schemas.messages import BehaviorEvent, ConsentControl, Item, ItemVector
 from schemas.tensors import EMBEDDING_DIM
 
@@ -25,11 +25,15 @@ class Change:
     dropped: str
     fresh: str
 
-    def is_shown_by(self, topics: Sequence[str]) -> bool:
-        """Whether a text with these statement topics likes the fresh topic, by its tag or a theme's, and not the dropped."""
-        tags = (topic.removeprefix("likes:") for topic in topics if topic.startswith("likes:"))
-        liked = {topic_of_tag().get(tag) for tag in tags}
-        return self.fresh in liked and self.dropped not in liked
+    def is_shown_by(self, topics: Sequence[str], themes: bool = True) -> bool:
+        """Whether a text with these statement topics likes the fresh topic, by its tag or a theme's, and not the dropped.
+
+        Without `themes` a liked theme of the dropped topic (hiking of outdoors) is let pass, and only its own tag is not.
+        """
+        tags = [topic.removeprefix("likes:") for topic in topics if topic.startswith("likes:")]
+        dropped = {TOPICS[self.dropped].tag(language) for language in LANGUAGES}
+        asserted = any(topic_of_tag().get(tag) == self.dropped for tag in tags) if themes else not dropped.isdisjoint(tags)
+        return not asserted and self.fresh in {topic_of_tag().get(tag) for tag in tags}
 
 
 @dataclass(frozen=True)

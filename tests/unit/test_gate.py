@@ -87,11 +87,11 @@ def test_a_new_main_interest_asks_when_it_has_been_unnamed_long_enough(catalogue
 
 def test_a_difference_that_has_just_come_waits_until_it_has_settled(catalogue: Catalogue) -> None:
     def asked(settle_events: int) -> str | None:
-        state = state_with(["sports"] * 27 + ["travel"] * 3, events_seen=20, likes=["sports"])
+        state = state_with(["sports"] * 24 + ["travel"] * 6, events_seen=20, likes=["sports"])
         profiler = ProfilerSettings(settle_events=settle_events, refresh_events=10, **NEVER_DRIFTED)
         return wanted(touched(state, 3), catalogue, settings=Settings(profiler=profiler))
 
-    assert [asked(0), asked(1), asked(3), asked(4)] == ["changed", "changed", None, None]
+    assert [asked(0), asked(2), asked(6), asked(8)] == ["changed", "changed", None, None]
 
 
 @pytest.mark.parametrize(("kind", "reason"), [("not_interested", "reversed"), ("rating", None)])
@@ -113,7 +113,7 @@ def test_drift_asks_though_the_topics_hold(catalogue: Catalogue) -> None:
 
 
 def test_a_text_of_long_ago_is_asked_for_again(catalogue: Catalogue) -> None:
-    state = state_with(["sports"] * 10, events_seen=5, likes=["sports"], step_h=24 * 14)
+    state = state_with(["sports"] * 10, events_seen=5, likes=["sports"], step_h=24 * 40)
     assert wanted(touched(state, 5), catalogue) == "aged"
 
 
