@@ -59,9 +59,9 @@ class Poller:
 
     `next_offset` says which offset of a partition comes next; None when it is not ours or not placed. One poll can revoke a
     partition, or give it anew, and return messages fetched before that; they would be folded twice, as the partition is placed
-    at its committed offset later. And after a broker's restart librdkafka 2.16 was seen to go back by itself to a log's beginning,
-    where the partition was assigned before it was placed: it seems to obey a late answer to that first question. So what comes
-    before the next offset is left out, and the partition placed again.
+    at its committed offset later. And after a broker's restart librdkafka 2.16 was seen to go back to a log's beginning by
+    itself, where the partition was assigned before it was placed: it seems to obey a late answer to that first question. So
+    what comes before the next offset is left out, and the partition placed again.
     """
 
     def __init__(
