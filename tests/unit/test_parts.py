@@ -42,7 +42,7 @@ def test_a_gender_alone_is_left_to_the_other_sentences_pronoun() -> None:
 def test_titles_are_told_while_they_fit_and_the_newest_always() -> None:
     long = facts(viewed=["x" * 79, "b" * 30, "短" * 20])
     assert [len(part.statements) for part in parts(long)] == [1]
-    short = facts(viewed=["x" * 30, "b" * 30, "短" * 20])
+    short = facts(viewed=["x" * 16, "b" * 16, "短" * 8])
     assert [len(part.statements) for part in parts(short)] == [3]
 
 
