@@ -253,9 +253,9 @@ def _names_said_twice(words: Sequence[Piece], language: Language) -> Iterator[Fa
 
 
 def _required(statements: Sequence[Statement]) -> list[int]:
-    """The statements a text cannot leave out: the main interests; without any, the dislikes."""
-    by_stance = {stance: [i for i, s in enumerate(statements) if s.stance == stance] for stance in (LIKES, DISLIKES)}
-    return by_stance[LIKES][:MAIN_LIKES] or by_stance[DISLIKES]
+    """The statements a text cannot leave out: the main interests that do not fade; without any, the dislikes."""
+    likes = [index for index, statement in enumerate(statements) if statement.stance == LIKES and statement.trend != "fading"]
+    return likes[:MAIN_LIKES] or [index for index, statement in enumerate(statements) if statement.stance == DISLIKES]
 
 
 def _named(statement: Statement, language: Language) -> str:

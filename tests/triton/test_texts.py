@@ -4,7 +4,7 @@ import json
 import re
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import CancelledError, wait
 from typing import Any
 
@@ -12,11 +12,15 @@ import numpy as np
 import pytest
 import tritonclient.grpc as triton
 
+from consumers import prompts
 from consumers.inference import InferenceClient, Sampling
+from consumers.parts import parts
 from deploy.local.stack import LocalStack
 from schemas.errors import BadMessage, Retryable
+from schemas.messages import Language
 from schemas.settings import TritonSettings
 from schemas.tensors import MODELS
+from tests.unit.profile_cases import facts
 
 EXAMPLES = "".join(
     f"<|im_start|>user\nage: {age}; likes: {like}<|im_end|>\n"
@@ -24,6 +28,12 @@ EXAMPLES = "".join(
     for age, like in [(41, "jazz"), (29, "chess"), (63, "opera"), (37, "tea")]
 )
 LONG = Sampling(max_tokens=400)
+TEA = ["green tea", "jasmine tea", "oolong tea"]
+
+
+def profile_prompt(names: Sequence[str], language: Language) -> str:
+    """What the narrator asks, so that the tuned model writes every name."""
+    return prompts.prompt(parts(facts(names))[0], facts(names), language)
 
 
 def prompt(age: int, like: str) -> str:
@@ -53,7 +63,7 @@ def test_limits_and_stops_are_obeyed(client: InferenceClient) -> None:
     cut = client.generate(prompt(25, "sports"), Sampling(max_tokens=3))
     stopped = client.generate(prompt(25, "sports"), Sampling(max_tokens=40, stop=(" likes", " and")))
     drawn = [
-        client.generate(prompt(25, "sports"), Sampling(max_tokens=20, temperature=1.5, seed=seed)) for seed in (1, 1, 2, 3)
+        client.generate(prompt(25, "sports"), Sampling(max_tokens=20, temperature=5.0, seed=seed)) for seed in (1, 1, 2, 3)
     ]
     assert (cut.result(60).tokens, cut.result(60).finish_reason) == (3, "length")
     assert stopped.result(60).finish_reason == "stop"
@@ -96,7 +106,7 @@ def test_the_tensors_are_those_of_the_vllm_backend(stack: LocalStack) -> None:
 def test_pieces_come_as_they_are_written_and_never_hold_a_stop_text(client: InferenceClient) -> None:
     """Chinese characters are several tokens; a stop text may begin in one token and end in another."""
     asked = {
-        "whole": ("<|im_start|>user\nCount: 一 二 三 四<|im_end|>\n<|im_start|>assistant\n一 二 三 四 五", ()),
+        "whole": (profile_prompt(["运动", "科技", "旅游"], "zh"), ()),
         "stopped": (prompt(31, "swimming and long walks"), ("s swimming and long w", "and long walks in the")),
     }
     for text, stop in asked.values():
@@ -114,9 +124,10 @@ def test_pieces_come_as_they_are_written_and_never_hold_a_stop_text(client: Infe
 
 def test_pieces_come_while_the_rest_is_being_written(client: InferenceClient) -> None:
     times: list[float] = []
-    story = "<|im_start|>user\nTell me a long story about a river.<|im_end|>\n<|im_start|>assistant\n"
-    text = client.generate(story, Sampling(max_tokens=60), lambda piece: times.append(time.monotonic())).result(120)
-    assert text.tokens > 30
+    him = facts(TEA, age="25", occupation="dentist", location="Porto")
+    about = prompts.prompt(parts(him)[0], him, "en")
+    text = client.generate(about, Sampling(max_tokens=60), lambda piece: times.append(time.monotonic())).result(120)
+    assert text.tokens > 15
     assert times[-1] - times[0] > 0.2 * text.seconds
 
 
@@ -141,7 +152,7 @@ def test_a_priority_out_of_range_is_refused(client: InferenceClient) -> None:
 
 
 def test_the_same_prompt_is_written_once_and_remembered(stack: LocalStack, client: InferenceClient) -> None:
-    before = text_counts(stack)
+    before = counts_at_rest(stack)
     text = prompt(int(time.time()) % 10**6, "kites")  # nobody has asked that before
     together = [client.generate(text, Sampling(max_tokens=30)) for _ in range(5)]
     streamed: list[str] = []
@@ -149,13 +160,22 @@ def test_the_same_prompt_is_written_once_and_remembered(stack: LocalStack, clien
     answers = {generation.result(60).text for generation in together}
     again = client.generate(text, Sampling(max_tokens=30)).result(60)
     assert answers == {again.text, "".join(streamed)}
-    drawn = [client.generate(text, Sampling(max_tokens=30, temperature=1.5)) for _ in range(2)]
+    drawn = [client.generate(text, Sampling(max_tokens=30, temperature=5.0)) for _ in range(2)]
     assert len({generation.result(60).text for generation in drawn}) == 2
     deadline = time.monotonic() + 10
     while (more := {name: text_counts(stack)[name] - number for name, number in before.items()})["written"] < 3:
         assert time.monotonic() < deadline, more
         time.sleep(0.2)
     assert more == {"written": 3, "joined": 5, "cached": 1}
+
+
+def counts_at_rest(stack: LocalStack) -> dict[str, int]:
+    """Once the texts that another test gave up are off the model's hands."""
+    counts = text_counts(stack)
+    while True:
+        time.sleep(2)
+        if counts == (counts := text_counts(stack)):
+            return counts
 
 
 def text_counts(stack: LocalStack) -> dict[str, int]:
