@@ -1,4 +1,4 @@
-"""What bench_gate replays: messages in order of time, the catalogue, and, for the demo shop, the true changes of interest."""
+"""What a replay of the refresh gate takes: messages in order of time, the catalogue, and the demo shop's true changes."""
 
 import random
 from collections.abc import Sequence
@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from consumers.catalogue import Catalogue
-from producers.dataset import open_dataset
+from consumers.catalogue import Catalogue, Floats
+from producers.dataset import Dataset, open_dataset
 from producers.replay import profile_consent
 from producers.shop import Shop, Timed, time_of
 from producers.shop_catalog import topic_of_tag
@@ -72,10 +72,15 @@ def shop_material(seed: int, users: int, events: int, vectors: Path | None) -> M
 def movielens_material(folder: Path, limit: int | None, vectors: Path | None) -> Material:
     """A data folder such as MovieLens 100K; everyone is taken to agree to a profile, as the data has no consents."""
     dataset = open_dataset(folder)
+    return Material("movielens", catalogue_of(list(dataset.items()), vectors), movielens_messages(dataset, limit))
+
+
+def movielens_messages(dataset: Dataset, limit: int | None = None) -> list[Timed]:
+    """What users of a data folder declare and do, and everyone's consent to a profile, in order of time."""
     messages: list[Timed] = [*dataset.attributes()]
     messages += [profile_consent(user_id, dataset.times.first_ms) for user_id in dataset.user_ids()]
     messages += list(dataset.events())[:limit]
-    return Material("movielens", catalogue_of(list(dataset.items()), vectors), sorted(messages, key=time_of))
+    return sorted(messages, key=time_of)
 
 
 def catalogue_of(items: Sequence[Item], vectors: Path | None) -> Catalogue:
@@ -96,15 +101,15 @@ def catalogue_of(items: Sequence[Item], vectors: Path | None) -> Catalogue:
     return catalogue
 
 
-def _read(path: Path) -> dict[str, np.ndarray]:
+def _read(path: Path) -> dict[str, Floats]:
     stored = np.load(path)
     return dict(zip(stored["ids"].tolist(), stored["vectors"], strict=True))
 
 
-_directions: dict[str, np.ndarray] = {}
+_directions: dict[str, Floats] = {}
 
 
-def _direction(name: str) -> np.ndarray:
+def _direction(name: str) -> Floats:
     """A direction of its own for each name, always the same."""
     if name not in _directions:
         source = random.Random(name)
