@@ -207,7 +207,7 @@ class _Reader:
         """A negation without a word of liking: `not football` is against it, `I don't own a car` is not."""
         first = min(name.start for name in named if name.start >= cue.end)
         between = [token.text for token in self._tokens.within(cue.end, first)]
-        if cue.kind.role == "once" or ends_it or all(word in FILLERS for word in between):
+        if cue.kind.before or ends_it or all(word in FILLERS for word in between):
             return -1, cue.kind.before, cue.kind.topical
         return 0, False, False
 

@@ -38,6 +38,7 @@ _ENGLISH: tuple[tuple[CueKind, str], ...] = (
     (_NEITHER, r"(?:am|'m|get|got|getting) used to"),
     (_DISLIKES_TOPIC, r"(?:don't|do not|never|not|stop) (?:want to |wish to )?(?:show|see|send|hear)(?: me| about)?"),
     (_DISLIKES_TOPIC, r"(?:don't|do not|never|not|stop) (?:want to |wish to )?(?:recommend|suggest|read|watch)(?: me)?"),
+    (_DISLIKES, r"(?:can't|cannot|can not|couldn't|can hardly) (?:stand|bear)"),
     # what turns others round
     (_NO_LONGER, r"no longer|not (?:any ?more|any longer)|never again"),
     (_ONCE, r"used to(?: be)?"),
@@ -51,7 +52,8 @@ _ENGLISH: tuple[tuple[CueKind, str], ...] = (
     (_DISLIKES_TOPIC, r"(?:no|zero|little) interest in|(?:uninterested|disinterested) in|indifferent to"),
     (_DISLIKES_TOPIC, r"stop [a-z]+ing(?: me)?"),
     (_DISLIKES, r"hates?|hated|hating|dislikes?|disliked|detests?|loathes?|despises?|avoids?|avoiding|allergic to"),
-    (_DISLIKES, r"(?:can't|cannot|can not|couldn't|can hardly) (?:stand|bear)|bores? me|anything but|except(?: for)?"),
+    (_DISLIKES, r"bores? me|anything but|except(?: for)?"),
+    (_DISLIKES_TOPIC, r"remove|delete|unfollow|block|mute|hide|nothing about"),
     (_DISLIKES, r"(?:too much|less|fewer|rather than|instead of|unlike|spare me(?: the)?)"),
     # for
     (_LIKES_TOPIC, r"(?:interested|interest|interests) in|into|fan of|fond of|keen on"),
@@ -67,9 +69,12 @@ _CHINESE: tuple[tuple[CueKind, str], ...] = (
     (_SKIP, r"不仅|不但|不只|不光|不止|不单|不管|不论|不得不|差不多|不好意思|不错|别人|特别|区别|级别|个别"),
     (_NO_LONGER, r"不再(?:那么|怎么|是)?|再也不|不想再|不要再|别再"),
     (_ONCE, r"以前|曾经|过去|原来|从前|小时候|曾(?!经)"),
-    (_GAVE_UP, r"失去(?:了)?(?:对)?|(?:没|没有|失去)(?:了)?热情|厌倦(?:了)?|受够(?:了)?|放弃(?:了)?|告别(?:了)?|戒(?:掉|了)"),
+    (_GAVE_UP, r"失去(?:了)?(?:兴趣|热情|对)?|取消(?:了)?关注|(?:没|没有|失去)(?:了)?热情"),
+    (_GAVE_UP, r"厌倦(?:了)?|受够(?:了)?|放弃(?:了)?|告别(?:了)?|戒(?:掉|了)"),
     (_GAVE_UP, r"退坑|弃坑|脱粉|取关(?:了)?|[看玩听吃]?腻(?:了)?"),
     (_DISLIKES_TOPIC, r"没(?:有)?(?:什么|啥|太大|多大|任何|太多)?的?兴趣|不感冒|无感|提不起兴趣|毫无兴趣|缺乏兴趣"),
+    (_DISLIKES_TOPIC, r"(?:一点|半点|丝毫)?(?:儿)?(?:兴趣|感觉)(?:都|也)?没(?:有)?|少(?:来)?(?:一)?(?:点|些)"),
+    (_LIKES_TOPIC, r"多(?:来)?(?:一)?(?:点|些)"),
     (_DISLIKES_TOPIC, r"(?:别|少|不要|不用|不必|停止)(?:再)?(?:给我|跟我|向我)?(?:推荐?|发|看到)(?:点|些|送)?"),
     (_DISLIKES, r"讨厌|厌恶|反感|烦透(?:了)?|嫌弃|拒绝|拉黑|看不上|受不了|忍受不了|没意思|没劲"),
     (_NEITHER, r"除了|除去"),
@@ -98,10 +103,10 @@ AFTER_MENTION: tuple[tuple[CueKind, re.Pattern[str]], ...] = tuple(
     for kind, pattern in (
         (_NO_LONGER, r"(?:really )?no longer|(?:was|were) once"),
         (_NO_LONGER, r"(?:doesn't|don't|does not|do not) (?:really )?(?:interest|excite|appeal|attract)[a-z]*"),
-        (_NO_LONGER, r"(?:has|have) (?:lost (?:its|their) (?:appeal|charm)|faded|waned|gone|died)"),
+        (_NO_LONGER, r"(?:has|have) (?:lost (?:its|their) (?:appeal|charm)|faded|waned|gone|died)|(?:is|are) (?:gone|over)\b"),
         (
             _DISLIKES,
-            r"(?:(?:is|are|was|were) (?:really |just |so )?not|isn't|aren't|wasn't) (?:for me|my |interest|fun|what i)",
+            r"(?:(?:is|are|was|were) (?:just |so )?not|isn't|aren't|wasn't) (?:really )?(?:for me|my |interest|fun|what i)",
         ),
         (_DISLIKES, r"(?:is|are) (?:so |just |really |too |very )?(?:boring|dull|overrated|a bore)|sucks?\b"),
         (_DISLIKES, r"(?:really |just )?bor(?:es?|ed) me|leaves? me cold|never (?:interested|appealed)"),
@@ -111,6 +116,7 @@ AFTER_MENTION: tuple[tuple[CueKind, re.Pattern[str]], ...] = tuple(
         (_LIKES, r"(?:fascinates?|interests?|excites?) me"),
         (_NO_LONGER, _OF_LATE + r"(?:不再|再也不|没(?:有)?(?:什么|啥)?兴趣了|不感兴趣了)"),
         (_NO_LONGER, _OF_LATE + r"(?:[看玩听吃]?腻了|不(?:喜欢|爱|关注|看|玩)了)"),
+        (_DISLIKES, r"(?:我)?(?:一点|半点|丝毫)(?:儿)?(?:兴趣|感觉)?(?:都|也)(?:没|不)"),
         (_DISLIKES, _REALLY + r"(?:没意思|没劲|无聊|算了|免了|不适合我|没(?:有)?(?:什么|啥)?兴趣|没什么吸引力)"),
         (_DISLIKES, _REALLY + r"(?:不(?:太|怎么)?感兴趣|不(?:太|怎么)?(?:喜欢|爱)" + _ENDS + ")"),
         (_LIKES, _REALLY + r"(?:不错|很棒|真香|我的最爱|有意思|好玩|感兴趣|有兴趣|(?:喜欢|爱[看玩]?)" + _ENDS + ")"),
@@ -127,7 +133,7 @@ def _words(text: str) -> frozenset[str]:
 
 
 FILLERS = _words("""
-    a an the any more much so very really that too to at in of on for me with about all my this these those kind sort even
+    a an the any more much so very really that too to at in of on for me with about all my this these those kind sort even want
     再 太 想 要 会 看 玩 踢 打 追 碰 听 读 吃 买 推 刷 给 我 什 么 那 这 任 何 很 是 做 去 学 养 练 跑 逛 的 了 对 关 心 注
     到 见
 """)

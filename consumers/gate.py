@@ -2,17 +2,19 @@
 
 from typing import NamedTuple
 
+from msgspec.structs import replace
+
 from consumers.catalogue import Catalogue
 from consumers.consent import consents
 from consumers.drift import age_of_text_ms, history_drift
 from consumers.feedback import event_weight
 from consumers.interests import InterestRules
 from consumers.overlay import Touched
-from consumers.refresh import PRIORITY, Reason, enough_for_a_text, profile_language, refresh_reason
+from consumers.refresh import LASTING, PRIORITY, Reason, enough_for_a_text, profile_language, refresh_reason, statement_topics
 from consumers.statements import statements
 from schemas.messages import Language, ProfileRequest, Statement
-from schemas.settings import Settings
-from schemas.state import UserState
+from schemas.settings import FoldSettings, Settings
+from schemas.state import ItemCount, UserState
 
 CLEAR_DISLIKE = -4.0
 """An event that weighs so little is looked at at once, as is what the user wrote: it may have reversed what the text says."""
@@ -35,19 +37,34 @@ def wanted_text(
     """
     if not may_need_text(user, under_way, settings):
         return None
-    state = user.state
-    stated = statements(state, catalogue.items, rules, catalogue.vocabulary)
-    reason = refresh_reason(
-        state,
-        stated,
-        settings,
-        told=user.own_word or user.declared,
-        drift=_drift(state, catalogue, rules, settings),
-        age_ms=age_of_text_ms(state),
-    )
+    state, told = user.state, user.own_word or user.declared
+    items, vocabulary = catalogue.items, catalogue.vocabulary
+    stated = statements(state, items, rules, vocabulary)
+    drift, age_ms = _drift(state, catalogue, rules, settings), age_of_text_ms(state)
+    reason = refresh_reason(state, stated, settings, told, drift, age_ms)
+    back = settings.profiler.settle_events
+    if reason in LASTING and 0 < back < len(state.events) and not (reason == "reversed" and _told_by_event(user)):
+        before = statements(_as_of(state, back, settings.fold), items, rules, vocabulary)
+        reason = refresh_reason(state, stated, settings, told, drift, age_ms, earlier=statement_topics(before))
     if reason is None:
         return None
-    return WantedText(reason, profile_language(state, catalogue.items, settings.profiler.default_language), stated)
+    return WantedText(reason, profile_language(state, items, settings.profiler.default_language), stated)
+
+
+def _told_by_event(user: Touched) -> bool:
+    """Whether the user spoke against something in so many words, or by a button: what that turns has no need to last."""
+    return any(e.type in ("not_interested", "dislike") or (e.type == "comment" and e.text) for e in user.events)
+
+
+def _as_of(state: UserState, back: int, rules: FoldSettings) -> UserState:
+    """The state without its newest `back` events, as far as statements look at it."""
+    items = dict(state.items)
+    for event in state.events[-back:]:
+        count = items.get(event.item_id) if event.item_id is not None else None
+        if count is not None and event.item_id is not None:
+            weight_milli = round(1000 * event_weight(event.type, event.value, rules.type_weights))
+            items[event.item_id] = ItemCount(count.weight_milli - weight_milli, count.last_event_time_ms)
+    return replace(state, events=state.events[:-back], items=items)
 
 
 def _drift(state: UserState, catalogue: Catalogue, rules: InterestRules, settings: Settings) -> float:

@@ -54,7 +54,7 @@ class Questionnaire:
         shares = self._weighed(weights) / weights.sum()
         closed = self._closed({*known, *(tag.casefold() for tag in passed)})
         evenness = np.where(closed | (self._carriers < LEAST_ITEMS), -1.0, shares * (1.0 - shares))
-        best = int(evenness.argmax())  # the first in order of name among equals
+        best = int(evenness.round(9).argmax())  # the first by name among equals, in whatever order the items came
         return self._tags[best] if evenness[best] > 0 else None
 
     def _weighed(self, weights: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Literal
 
 from consumers.consent import consents
-from schemas.messages import Item, Language, Statement, Trend
+from schemas.messages import Item, Language, Statement
 from schemas.settings import ProfilerSettings, Settings
 from schemas.state import ProfileRef, UserState
 
@@ -19,8 +19,10 @@ MAIN_LIKES = 3
 """Likes at the head of the list, which every text names."""
 CLEAR = 2.0
 """What a difference counts for that statements call a trend: a new or rising like, or one that fades."""
-VAGUE = 0.5
-"""What it counts for when a like only trades places with others."""
+VAGUE = 0.25
+"""What it counts for when a like or dislike only trades places with others."""
+LASTING: frozenset[Reason] = frozenset({"reversed", "changed"})
+"""Reasons from events alone, which come and go with them: they hold when they held some events ago too."""
 
 
 def refresh_reason(
@@ -30,16 +32,18 @@ def refresh_reason(
     told: bool = False,
     drift: float = 0.0,
     age_ms: int = 0,
+    earlier: Sequence[str] | None = None,
 ) -> Reason | None:
     """Why a new text should be asked for, or None. Without consent for the purpose `profile` there is never a reason.
 
-    What the user said themselves counts at once, and so does a reversed interest; `told` says that they have just edited,
-    muted or declared something. Other differences between statements and text count the sooner the more there are. `drift` and
-    `age_ms` are how far the user has moved since the text, and how old it is (`consumers.drift`).
+    What the user said themselves counts at once; `told` says that they have just edited, muted or declared something. Other
+    differences between statements and text count the sooner the more there are, and only those that were there `earlier`, in
+    the topics of some events ago, where these are given. `drift` and `age_ms` are how far the user has moved since the text,
+    and how old it is (`consumers.drift`).
     """
     if not statements or not consents(state, "profile", settings.fold):
         return None
-    profile, rules = state.profile, settings.profiler
+    profile = state.profile
     if profile is None:
         return "first" if enough_for_a_text(state, settings) else None
     now, then = statement_topics(statements), profile.topics
@@ -47,14 +51,15 @@ def refresh_reason(
         return "edited"
     if _declared_language(state) not in (None, profile.language) or _told_differ(now, then, told):
         return "declared"
-    if _reversed(now, then):
+    if _reversed(now, then) and (earlier is None or _reversed(earlier, then)):
         return "reversed"
-    return _outdated(differences(statements, then), state.event_count - profile.events_seen, rules, drift, age_ms)
+    difference = differences(statements, then, earlier)
+    return _outdated(difference, state.event_count - profile.events_seen, settings.profiler, drift, age_ms)
 
 
 def _outdated(difference: float, new_events: int, rules: ProfilerSettings, drift: float, age_ms: int) -> Reason | None:
-    """Reasons that wait until there is enough of them."""
-    if new_events * difference >= rules.refresh_events:
+    """Reasons that wait until there is enough of them. However long it is, a small difference alone is none."""
+    if min(new_events, rules.refresh_events) * difference >= rules.refresh_events:
         return "changed"
     if drift >= rules.refresh_drift and new_events >= rules.refresh_drift_events:
         return "drifted"
@@ -63,28 +68,29 @@ def _outdated(difference: float, new_events: int, rules: ProfilerSettings, drift
     return "grown" if new_events >= rules.refresh_grown_events else None
 
 
-def differences(statements: Sequence[Statement], then: Sequence[str]) -> float:
+def differences(statements: Sequence[Statement], then: Sequence[str], earlier: Sequence[str] | None = None) -> float:
     """How far the likes and dislikes that hold now are from a text's topics: main ones that came, and its main ones that went.
 
     A like that the text names somewhere may trade places without a text. What statements call new, rising or fading counts
-    CLEAR, a like without a trend 1, and one that only came or went among others VAGUE. Habits count nothing: they follow from
-    the rest, and the next text tells of them.
+    CLEAR, what has no trend 1, and what only came or went among others VAGUE. Habits count nothing: they follow from the rest,
+    and the next text tells of them. Given the topics that held `earlier`, only what they say too counts.
     """
-    known, holds = set(then), set(statement_topics(statements))
-    likes = [statement for statement in statements if _topic(statement).startswith("likes:")]
-    came = [statement for statement in likes[:MAIN_LIKES] if _topic(statement) not in known]
-    went = [topic for topic in _main_likes(then) if topic not in holds]
-    disliked = [topic for topic in holds if topic.startswith("dislikes:") and topic not in known]
-    trends = {statement.trend for statement in likes}
-    gone = VAGUE if trends - {None} else 1.0
+    known, topics = set(then), statement_topics(statements)
+    came = [s for s in statements if s.stance == "likes" and s.trend != "fading"][:MAIN_LIKES]
+    came = [statement for statement in came if _topic(statement) not in known and _held(_topic(statement), earlier)]
+    went = [topic for topic in _likes(then)[:MAIN_LIKES] if topic not in topics and topic not in (earlier or ())]
+    disliked = [topic for topic in topics if topic.startswith("dislikes:") and topic not in known and _held(topic, earlier)]
+    other = VAGUE if any(statement.trend for statement in statements) else 1.0
     return (
-        sum(_COMES.get(statement.trend, VAGUE) for statement in came)
-        + sum(CLEAR if topic.replace("likes:", "fades:", 1) in holds else gone for topic in went)
-        + VAGUE * len(disliked)
+        sum(CLEAR if statement.trend in ("new", "rising") else other for statement in came)
+        + sum(CLEAR if topic.replace("likes:", "fades:", 1) in topics else other for topic in went)
+        + sum(VAGUE for _ in disliked)
     )
 
 
-_COMES: Mapping[Trend | None, float] = {None: 1.0, "new": CLEAR, "rising": CLEAR}
+def _held(topic: str, earlier: Sequence[str] | None) -> bool:
+    """Whether the topic held earlier, a like among the main ones or next to them."""
+    return earlier is None or topic in (_likes(earlier)[: MAIN_LIKES + 1] if topic.startswith("likes:") else earlier)
 
 
 def statement_topics(statements: Sequence[Statement]) -> list[str]:
@@ -122,7 +128,8 @@ def profile_language(state: UserState, items: Mapping[str, Item], default: Langu
 
 def enough_for_a_text(state: UserState, settings: Settings) -> bool:
     """Whether enough is known of a user for a first text."""
-    declared = state.attributes is not None and bool(state.attributes.tags)
+    own = state.attributes
+    declared = own is not None and bool(own.tags or own.answers or own.free_text)
     return declared or state.event_count >= settings.profiler.min_events
 
 
@@ -131,8 +138,8 @@ def _declared_language(state: UserState) -> Language | None:
     return "zh" if declared == "zh" else "en" if declared == "en" else None
 
 
-def _main_likes(topics: Sequence[str]) -> list[str]:
-    return [topic for topic in topics if topic.startswith("likes:")][:MAIN_LIKES]
+def _likes(topics: Sequence[str]) -> list[str]:
+    return [topic for topic in topics if topic.startswith("likes:")]
 
 
 def _told_differ(now: Sequence[str], then: Sequence[str], told: bool) -> bool:

@@ -134,12 +134,13 @@ class ProfilerSettings(Group):
     min_events: int = Field(3, ge=1, description="events before the first profile, unless tags are declared")
     look_events: int = Field(5, ge=1, description="events of a user between two looks at whether their text still holds")
     refresh_events: int = Field(
-        20, ge=1, description="new events, times differences between text and statements, that ask for a new text"
+        20, ge=1, description="new events, times differences between statements and text, that ask for a new text"
     )
-    refresh_drift: float = Field(0.5, gt=0, description="1 - cosine between history then and now that asks for one; 2: never")
-    refresh_drift_events: int = Field(20, ge=1, description="new events before drift is asked about")
-    refresh_age_h: float = Field(24.0 * 30, gt=0, description="age of a text, in event time, that asks for a new one")
-    refresh_grown_events: int = Field(60, ge=1, description="new events that ask for a new text though nothing changed")
+    settle_events: int = Field(4, ge=0, description="a difference counts when it was there so many events ago too; 0: at once")
+    refresh_drift: float = Field(1.0, gt=0, description="1 - cosine between history then and now that asks for one; 2: never")
+    refresh_drift_events: int = Field(30, ge=1, description="new events before drift is asked about")
+    refresh_age_h: float = Field(24.0 * 180, gt=0, description="age of a text, in event time, that asks for a new one")
+    refresh_grown_events: int = Field(150, ge=1, description="new events that ask for a new text though nothing changed")
     request_timeout_s: float = Field(300.0, gt=0, description="a request not answered by then may be repeated")
 
 

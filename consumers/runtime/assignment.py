@@ -18,7 +18,7 @@ from consumers.runtime.placement import Placement
 from consumers.runtime.processor import TopicPartition
 from consumers.runtime.restore import Restorer, now_ms
 from consumers.runtime.store import Position, Store
-from schemas.errors import ConfigError, TaskCorrupted
+from schemas.errors import ConfigError, Retryable, TaskCorrupted
 from schemas.metrics import PARTITIONS
 from schemas.topics import Topic
 
@@ -26,6 +26,9 @@ log = logging.getLogger("portrait.assignment")
 
 RESTORE_TURN_S = 0.5
 """How long restores may keep the loop from polling while no partition is ready to be read."""
+
+ASK_AGAIN_S = 1.0
+"""How often, while others are served, it is asked whether a partition's committed offsets are free."""
 
 
 @dataclass
@@ -58,8 +61,8 @@ class Assignment:
         inputs: Iterable[Topic],
         open_store: Callable[[int], Store],
         restorer: Restorer | None,
+        placement: Placement,
         on_revoked: Callable[[frozenset[TopicPartition], frozenset[int]], None],
-        accept_lost_input: bool = False,
     ) -> None:
         self.tasks: dict[int, Task] = {}
         self.joined = False
@@ -70,7 +73,8 @@ class Assignment:
         self._on_revoked = on_revoked
         self._held = False
         self._turn_ms = now_ms()
-        self._placement = Placement(consumer, self._inputs, accept_lost_input)
+        self._placement = placement
+        self._ask_at_s = 0.0
         consumer.subscribe(self._inputs, on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_revoke)
 
     @property
@@ -85,6 +89,11 @@ class Assignment:
 
     def _runs(self, task: Task) -> bool:
         return task.restored and self._whole(task)
+
+    @property
+    def _serving(self) -> bool:
+        """Whether any partition is read; the others must not hold it up."""
+        return any(self._runs(task) for task in self.tasks.values())
 
     def _whole(self, task: Task) -> bool:
         """Whether every input of this partition number is ours; until then another worker may still commit on it."""
@@ -158,16 +167,17 @@ class Assignment:
                 self._start_restore(task)
         self._restore()
         unproved = [task for task in self.tasks.values() if task.read and not task.restored and self._whole(task)]
-        if unproved:
-            self._prove(unproved)
+        if unproved and time.monotonic() >= self._ask_at_s:
+            self._prove_all(unproved)
             self._pause_what_waits()
 
     def _restore(self) -> None:
         """One slice while others are served, more of them while nobody is."""
-        until = 0.0 if any(self._runs(task) for task in self.tasks.values()) else time.monotonic() + RESTORE_TURN_S
+        serving = self._serving
+        until = 0.0 if serving else time.monotonic() + RESTORE_TURN_S
         while self._restorer is not None and self._restorer.restoring:
             try:
-                done = self._restorer.step()
+                done = self._restorer.step(serving)
             except TaskCorrupted as error:
                 self._distrust(self.tasks[error.partition], error)
                 return
@@ -176,21 +186,36 @@ class Assignment:
             if done or time.monotonic() > until:
                 return
 
-    def _prove(self, tasks: Sequence[Task]) -> None:
-        """The stores' input offsets must be the group's committed ones, else something was missed."""
+    def _prove_all(self, tasks: Sequence[Task]) -> None:
+        """What can be proved is; the rest waits, and only while there is nothing else to do does the whole worker."""
         committed = self._placement.committed(task.partition for task in tasks)
         for task in tasks:
-            own = committed[task.partition]
-            position = Position(input_offsets=own) if task.store is None else task.store.position()
-            restored = dict(position.input_offsets)
-            if restored != own:
-                self._doubt(task, f"its input offsets {restored} are not the group's committed {own}")
-                continue
-            for topic in sorted(task.unplaced):
-                self._placement.place(topic, task.partition, own)
-                task.unplaced.discard(topic)
-            task.input_offsets, task.changelog_offset = own, position.changelog_offset
-            task.restored, task.doubted, task.wiped = True, False, False
+            if task.partition in committed:
+                self._prove(task, committed[task.partition])
+        held = [task.partition for task in tasks if task.partition not in committed]
+        if not held:
+            return
+        problem = (
+            f"committed offsets of partitions {held} are held by an open transaction; should this last, it is an unfinished "
+            "one on __consumer_offsets: see docs/streaming-core.md"
+        )
+        if not self._serving and not (self._restorer and self._restorer.restoring):
+            raise Retryable(problem)
+        self._ask_at_s = time.monotonic() + ASK_AGAIN_S
+        log.warning("%s; the others go on", problem)
+
+    def _prove(self, task: Task, own: dict[str, int]) -> None:
+        """The store's input offsets must be the group's committed ones, `own`, else something was missed."""
+        position = Position(input_offsets=own) if task.store is None else task.store.position()
+        restored = dict(position.input_offsets)
+        if restored != own:
+            self._doubt(task, f"its input offsets {restored} are not the group's committed {own}")
+            return
+        for topic in sorted(task.unplaced):
+            self._placement.place(topic, task.partition, own)
+            task.unplaced.discard(topic)
+        task.input_offsets, task.changelog_offset = own, position.changelog_offset
+        task.restored, task.doubted, task.wiped = True, False, False
 
     def _doubt(self, task: Task, detail: str) -> None:
         """Read on once: the partition's last owner may have committed after we asked where the changelog ends."""

@@ -5,10 +5,11 @@ accepts it (`accept_lost_input`).
 """
 
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
-from confluent_kafka import Consumer, KafkaException
+from confluent_kafka import Consumer, ConsumerGroupTopicPartitions, KafkaError, KafkaException
 from confluent_kafka import TopicPartition as KafkaTopicPartition
+from confluent_kafka.admin import AdminClient
 
 from consumers.runtime.clients import error_of
 from schemas.errors import ConfigError, Retryable
@@ -21,32 +22,52 @@ REQUEST_TIMEOUT_S = 5.0
 
 
 class Placement:
-    """Puts a consumer's partitions where reading must begin."""
+    """Puts the partitions of a group's consumer where reading must begin."""
 
-    def __init__(self, consumer: Consumer, topics: Sequence[str], accept_lost_input: bool) -> None:
+    def __init__(
+        self,
+        consumer: Consumer,
+        admin: Callable[[], AdminClient],
+        group: str,
+        topics: Sequence[str],
+        accept_lost_input: bool,
+    ) -> None:
         self._consumer = consumer
+        self._admin = admin
+        self._group = group
         self._topics = topics
         self._accept_lost_input = accept_lost_input
 
     def committed(self, partitions: Iterable[int]) -> dict[int, dict[str, int]]:
         """The group's committed input offsets, by partition and topic.
 
+        A partition is absent while a transaction is open that may still move its offsets, as one that a dead worker left. An
+        admin client is asked, since a consumer waits for such a partition and says nothing of the others.
+
         Raises:
             Retryable: the broker does not say.
         """
         offsets: dict[int, dict[str, int]] = {number: {} for number in partitions}
         asked = [KafkaTopicPartition(topic, number) for number in offsets for topic in self._topics]
-        try:
-            answer = self._consumer.committed(asked, timeout=REQUEST_TIMEOUT_S)
-        except KafkaException as error:
-            raise Retryable(
-                f"the group's committed offsets are not to be had ({error_of(error).str()}); should this last although the "
-                "broker answers, an unfinished transaction is open on __consumer_offsets: see docs/streaming-core.md"
-            ) from error
-        for part in answer:
-            if part.offset >= 0:
-                offsets[part.partition][part.topic] = part.offset
+        for part in self._ask(asked):
+            if part.error is None:
+                if part.offset >= 0 and part.partition in offsets:
+                    offsets[part.partition][part.topic] = part.offset
+            elif part.error.code() == KafkaError.UNSTABLE_OFFSET_COMMIT:
+                offsets.pop(part.partition, None)
+            else:
+                raise Retryable(f"the committed offset of {part.topic}-{part.partition} is not to be had: {part.error.str()}")
         return offsets
+
+    def _ask(self, parts: list[KafkaTopicPartition]) -> list[KafkaTopicPartition]:
+        request = ConsumerGroupTopicPartitions(self._group, parts)
+        admin = self._admin()  # must live until it has answered
+        try:
+            asked = admin.list_consumer_group_offsets([request], require_stable=True, request_timeout=REQUEST_TIMEOUT_S)
+            answer = asked[self._group].result(2 * REQUEST_TIMEOUT_S)
+        except (KafkaException, TimeoutError) as error:
+            raise Retryable(f"the group's committed offsets are not to be had: {error!r}") from error
+        return answer.topic_partitions or []
 
     def place(self, topic: str, partition: int, committed: Mapping[str, int]) -> None:
         """Read this input from its committed offset on, or from its beginning when nothing is committed.

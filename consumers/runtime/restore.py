@@ -26,6 +26,7 @@ from schemas.metrics import RESTORE_REMAINING, RESTORED
 log = logging.getLogger("portrait.restore")
 
 SLICE = 20_000
+SLICE_WAIT_S = 0.05
 REQUEST_TIMEOUT_S = 10.0
 
 
@@ -123,28 +124,32 @@ class Restorer:
             self._tombstones_kept_ms = int(entries["delete.retention.ms"].value)
         return self._tombstones_kept_ms
 
-    def step(self) -> list[int]:
-        """Read one slice; gives the partitions that are now done.
+    def step(self, serving: bool) -> list[int]:
+        """Read one slice; gives the partitions that are now done. While others are `serving` nothing is waited for.
 
         Raises:
             TaskCorrupted: what this partition's store stood on has left the log meanwhile.
-            Retryable: a partition's end could not be reached in time, as while a foreign transaction stays open.
+            Retryable: no partition's end could be reached in time, as while a foreign transaction stays open, and none serves.
         """
-        cut = self._read() if any(restore.remaining for restore in self._restores.values()) else None
+        waiting = any(restore.remaining for restore in self._restores.values())
+        cut = self._read(0.0 if serving else SLICE_WAIT_S) if waiting else None
         for number, restore in self._restores.items():
             self._write(number, restore)
         RESTORE_REMAINING.set(sum(restore.remaining for restore in self._restores.values()))
         if cut is not None:
             raise cut
-        return self._finish_reached()
+        done = self._finish_reached()
+        if not done:  # those that are done come first; this is said again at the next step
+            self._report_late(serving)
+        return done
 
-    def _read(self) -> TaskCorrupted | None:
+    def _read(self, wait_s: float) -> TaskCorrupted | None:
         """Take one slice apart. What is done per record here is most of a restore's time."""
         cut = None
         records = 0
         states = {number: restore.states for number, restore in self._restores.items()}
         last: dict[int, Message] = {}
-        for message in self._consumer.consume(SLICE, 0.05):
+        for message in self._consumer.consume(SLICE, wait_s):
             number = message.partition()
             if message.error() is not None:
                 cut = self._take_event(message) or cut
@@ -193,15 +198,21 @@ class Restorer:
             self.drop(number)
             position = Position(restore.position.changelog_offset, restore.position.input_offsets, restore.started_ms)
             restore.store.record_position(position)
-        late = [number for number, restore in self._restores.items() if time.monotonic() > restore.deadline_s]
-        if late and not done:  # those that are done come first; this is said again at the next step
-            for number in late:
-                self._restores[number].deadline_s = time.monotonic() + self._timeout_s
-            raise Retryable(
-                f"partitions {late} of {self.topic} were not restored within {self._timeout_s:.0f} s; "
-                "a foreign transaction may be open on them"
-            )
         return done
+
+    def _report_late(self, serving: bool) -> None:
+        late = [number for number, restore in self._restores.items() if time.monotonic() > restore.deadline_s]
+        if not late:
+            return
+        for number in late:
+            self._restores[number].deadline_s = time.monotonic() + self._timeout_s
+        problem = (
+            f"partitions {late} of {self.topic} were not restored within {self._timeout_s:.0f} s; "
+            "a foreign transaction may be open on them"
+        )
+        if not serving and len(late) == len(self._restores):
+            raise Retryable(problem)
+        log.warning("%s; the others go on", problem)
 
     def drop(self, number: int) -> None:
         """Stop with this partition, done or not."""

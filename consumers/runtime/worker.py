@@ -25,6 +25,7 @@ from consumers.runtime.backoff import Backoff
 from consumers.runtime.changelog import encode_progress
 from consumers.runtime.health import Health
 from consumers.runtime.intake import Decoder, Intake, Poller
+from consumers.runtime.placement import Placement
 from consumers.runtime.processor import Batch, Outputs, Processor, TopicPartition
 from consumers.runtime.reached import Reached
 from consumers.runtime.restore import Restorer
@@ -125,21 +126,18 @@ class Worker:
     def _join(self) -> None:
         settings, name = self._settings, self._processor.name
         replica = settings.runtime.replica
-        changelog = self._processor.changelog
+        changelog, runtime = self._processor.changelog, settings.runtime
+        admin = partial(clients.admin, settings.kafka, f"{name}-admin")
         self._consumer = clients.input_consumer(settings.kafka, name, replica)
         self._restorer = None
         if changelog is not None:
-            self._restorer = Restorer(
-                clients.table_consumer(settings.kafka, f"{name}-restore-{replica}"),
-                lambda: clients.admin(settings.kafka, f"{name}-admin"),
-                changelog.name,
-                settings.runtime.restore_timeout_s,
-            )
-        runtime = settings.runtime
-        folder = Path(settings.runtime.folder) / "state" / f"{name}-{replica}"
+            reader = clients.table_consumer(settings.kafka, f"{name}-restore-{replica}")
+            self._restorer = Restorer(reader, admin, changelog.name, runtime.restore_timeout_s)
+        placement = Placement(self._consumer, admin, name, self._input_names, runtime.accept_lost_input)
+        folder = Path(runtime.folder) / "state" / f"{name}-{replica}"
         open_store = partial(Store, folder, memory=self._store_memory)
         self._assignment = Assignment(
-            self._consumer, self._processor.inputs, open_store, self._restorer, self._drop, runtime.accept_lost_input
+            self._consumer, self._processor.inputs, open_store, self._restorer, placement, self._drop
         )
         self._poller = Poller(
             self._consumer, self._decode, self._assignment.reads, runtime.max_batch, runtime.max_wait_ms / 1000

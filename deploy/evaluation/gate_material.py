@@ -3,6 +3,7 @@
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ from consumers.catalogue import Catalogue, Floats
 from producers.dataset import Dataset, open_dataset
 from producers.replay import profile_consent
 from producers.shop import Shop, Timed, time_of
-from producers.shop_catalog import topic_of_tag
+from producers.shop_catalog import LANGUAGES, TOPICS, topic_of_tag
 from schemas.messages import BehaviorEvent, ConsentControl, Item, ItemVector
 from schemas.tensors import EMBEDDING_DIM
 
@@ -24,11 +25,15 @@ class Change:
     dropped: str
     fresh: str
 
-    def is_shown_by(self, topics: Sequence[str]) -> bool:
-        """Whether a text with these statement topics likes the fresh topic, by its tag or a theme's, and not the dropped."""
-        tags = (topic.removeprefix("likes:") for topic in topics if topic.startswith("likes:"))
-        liked = {topic_of_tag().get(tag) for tag in tags}
-        return self.fresh in liked and self.dropped not in liked
+    def is_shown_by(self, topics: Sequence[str], themes: bool = True) -> bool:
+        """Whether a text with these statement topics likes the fresh topic, by its tag or a theme's, and not the dropped.
+
+        Without `themes` a liked theme of the dropped topic (hiking of outdoors) is let pass, and only its own tag is not.
+        """
+        tags = [topic.removeprefix("likes:") for topic in topics if topic.startswith("likes:")]
+        dropped = {TOPICS[self.dropped].tag(language) for language in LANGUAGES}
+        asserted = any(topic_of_tag().get(tag) == self.dropped for tag in tags) if themes else not dropped.isdisjoint(tags)
+        return not asserted and self.fresh in {topic_of_tag().get(tag) for tag in tags}
 
 
 @dataclass(frozen=True)
@@ -69,18 +74,22 @@ def shop_material(seed: int, users: int, events: int, vectors: Path | None) -> M
     return Material("shop", catalogue_of(shop.items, vectors), list(shop.simulate(events)), changes)
 
 
-def movielens_material(folder: Path, limit: int | None, vectors: Path | None) -> Material:
-    """A data folder such as MovieLens 100K; everyone is taken to agree to a profile, as the data has no consents."""
+def movielens_material(folder: Path, seed: int, users: int, vectors: Path | None) -> Material:
+    """A data folder such as MovieLens 100K: this many of its users, drawn by seed, or all (0).
+
+    Everyone is taken to agree to a profile, as the data has no consents.
+    """
     dataset = open_dataset(folder)
-    return Material("movielens", catalogue_of(list(dataset.items()), vectors), movielens_messages(dataset, limit))
+    return Material("movielens", catalogue_of(list(dataset.items()), vectors), movielens_messages(dataset, seed, users))
 
 
-def movielens_messages(dataset: Dataset, limit: int | None = None) -> list[Timed]:
-    """What users of a data folder declare and do, and everyone's consent to a profile, in order of time."""
+def movielens_messages(dataset: Dataset, seed: int, users: int = 0) -> list[Timed]:
+    """What users of a data folder declare and do, and their consent to a profile, in order of time; `users` 0 is all."""
+    user_ids = sorted(dataset.user_ids())
+    chosen = set(random.Random(seed).sample(user_ids, min(users, len(user_ids))) if users else user_ids)
     messages: list[Timed] = [*dataset.attributes()]
-    messages += [profile_consent(user_id, dataset.times.first_ms) for user_id in dataset.user_ids()]
-    messages += list(dataset.events())[:limit]
-    return sorted(messages, key=time_of)
+    messages += [profile_consent(user_id, dataset.times.first_ms) for user_id in user_ids]
+    return sorted((message for message in chain(messages, dataset.events()) if message.user_id in chosen), key=time_of)
 
 
 def catalogue_of(items: Sequence[Item], vectors: Path | None) -> Catalogue:

@@ -5,6 +5,7 @@ profiler's own code: `fold_record`, `wanted_text`, `profile_request`.
 """
 
 from collections import Counter, deque
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from consumers.gate import profile_request, wanted_text
@@ -17,7 +18,7 @@ from consumers.runtime.processor import Record
 from consumers.statements import statements
 from deploy.evaluation.gate_material import Change, Material
 from producers.shop import Timed, time_of
-from schemas.messages import BehaviorEvent, Language, ProfileRequest, UserAttributes, UserProfile
+from schemas.messages import BehaviorEvent, Language, ProfileRequest, Statement, UserAttributes, UserProfile
 from schemas.settings import Settings
 from schemas.state import UserState
 from schemas.topics import BEHAVIOR_EVENTS, USER_ATTRIBUTES, USER_CONTROLS, USER_PROFILES
@@ -33,7 +34,8 @@ class Outcome:
 
     `reasons` counts requests that lead to text generation, an LLM call each, by reason; `sentences` what the model is asked
     for in them. `after` counts the events after the change of each user whose interests change; `shown_at` and `sayable_at`
-    say at which of them a text, and the statements themselves, first showed the change.
+    say at which of them a text, and the statements themselves, first showed the change; the two by tag, the same where
+    themes of the dropped topic are let pass.
     """
 
     reasons: Counter[str] = field(default_factory=Counter)
@@ -42,6 +44,8 @@ class Outcome:
     after: Counter[str] = field(default_factory=Counter)
     shown_at: dict[str, int] = field(default_factory=dict)
     sayable_at: dict[str, int] = field(default_factory=dict)
+    tag_shown_at: dict[str, int] = field(default_factory=dict)
+    tag_sayable_at: dict[str, int] = field(default_factory=dict)
 
     @property
     def calls(self) -> int:
@@ -139,10 +143,22 @@ class Replay:
     def _note_shown(self, request: ProfileRequest) -> None:
         change, outcome = self.material.changes.get(request.user_id), self.outcome
         after = outcome.after[request.user_id] if change else 0
-        if change and after and change.is_shown_by(statement_topics(request.statements)):
-            outcome.shown_at.setdefault(request.user_id, after)
+        if change and after:
+            note(change, request.user_id, request.statements, after, outcome.shown_at, outcome.tag_shown_at)
 
     def _note_sayable(self, user_id: str, change: Change) -> None:
-        stated = statements(self._states[user_id], self.material.catalogue.items, self._rules)
-        if change.is_shown_by(statement_topics(stated)):
-            self.outcome.sayable_at.setdefault(user_id, self.outcome.after[user_id])
+        catalogue = self.material.catalogue
+        stated = statements(self._states[user_id], catalogue.items, self._rules, catalogue.vocabulary)
+        outcome = self.outcome
+        note(change, user_id, stated, outcome.after[user_id], outcome.sayable_at, outcome.tag_sayable_at)
+
+
+def note(
+    change: Change, user_id: str, stated: Sequence[Statement], after: int, at: dict[str, int], tag_at: dict[str, int]
+) -> None:
+    """Note after how many events these statements show the change, if they are the first to do so."""
+    topics = statement_topics(stated)
+    if change.is_shown_by(topics):
+        at.setdefault(user_id, after)
+    if change.is_shown_by(topics, themes=False):
+        tag_at.setdefault(user_id, after)

@@ -56,6 +56,7 @@ def figures(findings: Findings, plan: Plan) -> dict[str, Any]:
         "attacks_by_place": by_way(findings.attacks),
         "attacks_refused_by_guard": findings.attacks_refused_by_guard,
         "changes": {name: len(outcome.counted) for name, (_, outcome) in findings.gate.items() if outcome.counted},
+        "changes_shown_within_20_events_by_tag": changes_shown(findings, by_tag=True),
         "gate_events": {name: material.events for name, (material, _) in findings.gate.items()},
         "retrieval": retrieval(findings),
         "users": plan.users,
@@ -83,10 +84,16 @@ def calls_per_100(findings: Findings) -> dict[str, float]:
     }
 
 
-def changes_shown(findings: Findings) -> float | None:
-    """The share of the demo shop's true changes that a text shows within 20 events; None when there was none."""
+def changes_shown(findings: Findings, by_tag: bool = False) -> float | None:
+    """The share of the demo shop's true changes that a text shows within 20 events; None when there was none.
+
+    `by_tag` lets themes of the dropped topic pass, as docs/profiles.md says.
+    """
     found = findings.gate.get("shop")
-    return round(found[1].share_within(found[1].shown_at), 4) if found and found[1].counted else None
+    if found is None or not found[1].counted:
+        return None
+    outcome = found[1]
+    return round(outcome.share_within(outcome.tag_shown_at if by_tag else outcome.shown_at), 4)
 
 
 def hits_of(findings: Findings, name: str) -> Hits:

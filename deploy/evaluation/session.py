@@ -54,7 +54,7 @@ class Plan:
     per_order: int = 52
     gate_users: int = 600
     gate_events: int = 40_000
-    gate_data_events: int | None = None
+    gate_data_users: int = 300
     delay_s: float = 30.0
 
 
@@ -137,7 +137,7 @@ class Session:
             self.findings.skipped.append(f"{DATA}: there is no folder {folder}; name it with --data")
             return []
         dataset = open_dataset(folder)
-        messages = movielens_messages(dataset)
+        messages = movielens_messages(dataset, self.plan.seed)
         place = Place(DATA, self._catalogue(DATA, list(dataset.items())), self.settings)
         everyone = data_people(messages, len(dataset.user_ids()), self.plan.seed)
         self._popularity[DATA] = popularity_before(everyone)
@@ -249,7 +249,7 @@ class Session:
             self._replay(shop_material(plan.seed, plan.gate_users, plan.gate_events, None))
         if plan.data is not None and plan.data.is_dir():
             with self.steps.step("gate: movielens"):
-                self._replay(movielens_material(plan.data, plan.gate_data_events, None))
+                self._replay(movielens_material(plan.data, plan.seed, plan.gate_data_users, None))
 
     def _replay(self, material: Material) -> None:
         outcome = Replay(material, self.settings, int(self.plan.delay_s * 1000)).run()

@@ -32,6 +32,9 @@ def narrator(
     batch: Annotated[int, typer.Option(min=1, help="pairs a step")] = 4,
     learning_rate: Annotated[float | None, typer.Option(help="highest; default: by method")] = None,
     seed: Annotated[int, typer.Option(help="pairs, order and first weights follow from it")] = 7,
+    start_from: Annotated[
+        Path | None, typer.Option(help="go on from this adapter; give another --seed for other pairs")
+    ] = None,
     threads: Annotated[int, typer.Option(min=1, help="CPU threads; more than one pays on an idle machine only")] = 1,
     bf16: Annotated[bool, typer.Option(help="keep the base's weights in bf16, as they are shipped")] = True,
     profiles: Annotated[int, typer.Option(min=0, help="held-out users of each data set to write profiles of")] = 100,
@@ -50,7 +53,7 @@ def narrator(
     from deploy.tuning.session import Session
     from deploy.tuning.training import Plan
 
-    plan = Plan(method, rank, steps, batch, seed, learning_rate, bf16=bf16)
+    plan = Plan(method, rank, steps, batch, seed, learning_rate, bf16=bf16, start_from=start_from)
     session = Session(plan, base, threads, profiles, movielens)
     if compare:
         session.compare()

@@ -21,6 +21,7 @@ from deploy.tuning.card import model_card
 from deploy.tuning.evaluation import LANGUAGES, Score, evaluate, writer
 from deploy.tuning.held_out import Case, movielens_cases, shop_cases, worked_example
 from deploy.tuning.pairs import make_pairs
+from deploy.tuning.record import read_record, write_record
 from deploy.tuning.training import Plan, Step, load_base, save_adapter, train
 from schemas.errors import ConfigError
 from schemas.messages import Language
@@ -29,6 +30,7 @@ from schemas.settings import load_settings
 SMOOTHED_STEPS = 50
 SAMPLES = 4
 REFUSED_SHOWN = 8
+WEIGHTS = "adapter_model.safetensors"
 HUB_NAMES = {"SmolLM2-135M-Instruct": "HuggingFaceTB/SmolLM2-135M-Instruct"}
 Scores = dict[tuple[str, Language], Score]
 
@@ -48,11 +50,15 @@ class Session:
     def tune(self, out: Path) -> None:
         """Train, write adapter and card into `out`, measure, print."""
         tuned, tokenizer, trained = self._trained(self.plan)
-        save_adapter(tuned, out, self.base_name)
-        self._finish(out, tuned, tokenizer, trained)
+        self._save(tuned, self.plan, self.plan.steps, out, trained)
+        scores = self._measure(tuned, tokenizer)
+        self._write_card(out, scores)
+        size = (out / WEIGHTS).stat().st_size
+        report = {"report": "tune-narrator", **trained, "seed": self.plan.seed, "rank": self.plan.rank, "adapter_bytes": size}
+        self._print({**report, "evaluation": _as_dict(scores)})
 
     def evaluate_adapter(self, out: Path) -> None:
-        """Measure the adapter that is in `out`."""
+        """Measure the adapter that is in `out`, and write its card again where training.json says what made it."""
         from peft import PeftModel
 
         if not (out / "adapter_config.json").is_file():
@@ -60,6 +66,7 @@ class Session:
         model, tokenizer = load_base(self.folder, self.plan.bf16)
         tuned = PeftModel.from_pretrained(model, out)
         scores = self._measure(tuned, tokenizer)
+        self._write_card(out, scores)
         self._print({"report": "tune-narrator", "adapter": out.name, "evaluation": _as_dict(scores)})
 
     def compare(self) -> None:
@@ -95,6 +102,16 @@ class Session:
         losses: deque[float] = deque(maxlen=SMOOTHED_STEPS)
         speeds: list[float] = []
         begin_s = time.monotonic()
+
+        def facts() -> dict[str, Any]:
+            return {
+                "method": plan.method,
+                "steps": plan.steps,
+                "loss": round(sum(losses) / len(losses), 5),
+                "tokens_per_s": round(sum(speeds) / len(speeds), 1),
+                "minutes": round((time.monotonic() - begin_s) / 60, 1),
+            }
+
         with self._shown(plan) as show:
 
             def on_step(step: Step) -> None:
@@ -102,19 +119,12 @@ class Session:
                 speeds.append(step.tokens_per_s)
                 show(step, sum(losses) / len(losses))
 
-            tuned = train(model, tokenizer, pairs, plan, on_step, lambda tuned, number: self._keep(tuned, plan, number))
-        return (
-            tuned,
-            tokenizer,
-            {
-                "method": plan.method,
-                "steps": plan.steps,
-                "loss": round(sum(losses) / len(losses), 5),
-                "tokens_per_s": round(sum(speeds) / len(speeds), 1),
-                "minutes": round((time.monotonic() - begin_s) / 60, 1),
-                "weights": sum(weight.numel() for weight in tuned.parameters() if weight.requires_grad),
-            },
-        )
+            def on_checkpoint(tuned: Any, number: int) -> None:
+                self._save(tuned, plan, number, self.log_folder / plan.method / f"step-{number}", facts())
+
+            tuned = train(model, tokenizer, pairs, plan, on_step, on_checkpoint)
+        weights = sum(weight.numel() for weight in tuned.parameters() if weight.requires_grad)
+        return tuned, tokenizer, {**facts(), "weights": weights}
 
     @contextmanager
     def _shown(self, plan: Plan) -> Iterator[Callable[[Step, float], None]]:
@@ -146,8 +156,17 @@ class Session:
         if board is not None:
             board.close()
 
-    def _keep(self, tuned: Any, plan: Plan, number: int) -> None:
-        save_adapter(tuned, self.log_folder / plan.method / f"step-{number}", self.base_name)
+    def _save(self, tuned: Any, plan: Plan, steps_done: int, folder: Path, trained: dict[str, Any]) -> None:
+        save_adapter(tuned, folder, self.base_name)
+        write_record(folder, plan, steps_done, {name: trained[name] for name in ("method", "loss", "minutes")})
+
+    def _write_card(self, folder: Path, scores: Scores) -> None:
+        record = read_record(folder)
+        if record:
+            size = (folder / WEIGHTS).stat().st_size
+            measured_by = f"portrait tune narrator --evaluate-only --profiles {self.profiles} --seed {self.plan.seed}"
+            card = model_card(self.base_name, record, size, scores, measured_by)
+            (folder / "README.md").write_text(card, encoding="utf-8")
 
     def _measure(self, tuned: Any, tokenizer: Any, quiet: bool = False) -> Scores:
         """Scores of the model as it is served: with the adapter merged into the weights, where that can be."""
@@ -176,14 +195,6 @@ class Session:
                 self.console.print(f"[{source} {language}]", text, markup=False, soft_wrap=True)
             for text in score.refused[:REFUSED_SHOWN]:
                 self.console.print("  refused:", text, markup=False, soft_wrap=True)
-
-    def _finish(self, out: Path, tuned: Any, tokenizer: Any, trained: dict[str, Any]) -> None:
-        scores = self._measure(tuned, tokenizer)
-        size = (out / "adapter_model.safetensors").stat().st_size
-        report = {"report": "tune-narrator", **trained, "seed": self.plan.seed, "rank": self.plan.rank, "adapter_bytes": size}
-        report["evaluation"] = _as_dict(scores)
-        (out / "README.md").write_text(model_card(self.base_name, self.plan, report, scores), encoding="utf-8")
-        self._print(report)
 
     def _print(self, report: dict[str, Any]) -> None:
         print(json.dumps(report, ensure_ascii=False))

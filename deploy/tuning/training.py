@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
-from peft import get_peft_model
+from peft import PeftModel, get_peft_model
 from torch.nn.functional import cross_entropy
 from torch.nn.utils import clip_grad_norm_
 
@@ -36,6 +36,7 @@ class Plan:
     learning_rate: float | None = None
     checkpoint_every: int = 50
     bf16: bool = True
+    start_from: Path | None = None
 
 
 class Step(NamedTuple):
@@ -69,7 +70,7 @@ def load_base(folder: Path, bf16: bool) -> tuple[Any, Any]:
 def train(model: Any, tokenizer: Any, pairs: Sequence[Pair], plan: Plan, on_step: OnStep, on_checkpoint: OnCheckpoint) -> Any:
     """The model with a trained adapter. The base's weights are not touched."""
     torch.manual_seed(plan.seed)
-    tuned = get_peft_model(model, adapter_config(plan.method, plan.rank, plan.steps, model.config.num_hidden_layers))
+    tuned = _with_adapter(model, plan)
     tuned.train()
     trainable = [weight for weight in tuned.parameters() if weight.requires_grad]
     optimizer = torch.optim.AdamW(trainable, lr=plan.learning_rate or LEARNING_RATE[plan.method], weight_decay=0.0)
@@ -92,6 +93,13 @@ def train(model: Any, tokenizer: Any, pairs: Sequence[Pair], plan: Plan, on_step
             on_checkpoint(tuned, number)
     tuned.eval()
     return tuned
+
+
+def _with_adapter(model: Any, plan: Plan) -> Any:
+    """The model with a new adapter, or with the one to start from."""
+    if plan.start_from is not None:
+        return PeftModel.from_pretrained(model, plan.start_from, is_trainable=True)
+    return get_peft_model(model, adapter_config(plan.method, plan.rank, plan.steps, model.config.num_hidden_layers))
 
 
 def learning_rate_share(step: int, steps: int) -> float:
@@ -147,4 +155,7 @@ def save_adapter(tuned: Any, folder: Path, base: str) -> None:
     tuned.save_pretrained(folder, state_dict=state, save_embedding_layers=False)
     (folder / "README.md").unlink(missing_ok=True)  # PEFT's is an empty form
     path = folder / "adapter_config.json"
-    path.write_text(json.dumps(json.loads(path.read_text()), indent=2, sort_keys=True) + "\n")
+    told = json.loads(path.read_text())
+    if isinstance(modules := told.get("target_modules"), list):
+        told["target_modules"] = sorted(modules)  # PEFT writes a set, in another order each time
+    path.write_text(json.dumps(told, indent=2, sort_keys=True) + "\n")

@@ -2,11 +2,11 @@
 
 The narrator's own prompts, English and Chinese, greedy, in three ways that take turns: the generator (rows join and leave a
 batch), `generate` in batches of as many, and `generate` one at a time. The same weights, adapter, data type, threads and
-prompts. Every token the generator chose must be one that the plain model finds likeliest, up to what bf16 leaves uncertain.
+prompts. Seconds are of CPU time, by thread, as other work may share the machine. Every token the generator chose must be one
+that the plain model finds likeliest, up to what bf16 leaves uncertain.
 """
 
 import json
-import os
 import statistics
 import sys
 import time
@@ -137,9 +137,9 @@ def measure(models: Models, texts: int, alone: int, rounds: int, seed: int, prog
         for way in WAYS:
             progress.update(task, description=f"round {number + 1}, {WAYS[way].format(batch=models.batch)}")
             some = asked if way != "one_at_a_time" else asked[:: max(1, len(asked) // alone)]
-            began = time.perf_counter()
+            began = time.process_time()
             written = models.write(way, some)
-            seconds = time.perf_counter() - began
+            seconds = (time.process_time() - began) / torch.get_num_threads()
             outcome.rates[way].append(sum(map(len, written)) / seconds)
             outcome.written.setdefault(way, written)
             progress.advance(task)
@@ -175,11 +175,11 @@ def faults(report: dict[str, Any]) -> list[str]:
 
 
 def main(
-    texts: Annotated[int, typer.Option(help="prompts in a round")] = 96,
-    alone: Annotated[int, typer.Option(help="of these written one at a time")] = 8,
+    texts: Annotated[int, typer.Option(help="prompts in a round")] = 64,
+    alone: Annotated[int, typer.Option(help="of these written one at a time")] = 6,
     batch: Annotated[int, typer.Option(help="texts written together")] = 32,
-    rounds: Annotated[int, typer.Option(help="times the ways take turns")] = 5,
-    threads: Annotated[int, typer.Option(help="CPU threads of every way")] = os.cpu_count() or 1,
+    rounds: Annotated[int, typer.Option(help="times the ways take turns")] = 3,
+    threads: Annotated[int, typer.Option(help="CPU threads of every way")] = Settings().models.llm_threads,
     seed: Annotated[int, typer.Option(help="of the prompts")] = 7,
 ) -> None:
     """Measure, print a table and what is wrong, and end with a line of JSON; exit 1 when something is not as it must be."""

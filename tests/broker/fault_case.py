@@ -241,20 +241,24 @@ class FaultCase:
         stores = [own if isinstance(own, Path) else self.store_folder(own) for own in replicas or ("0",)]
         assert check_stores(stores, states, self.partitions) == (len(states), 0)
 
-    def foreign_transaction(self) -> "ForeignTransaction":
-        return ForeignTransaction(self)
+    def foreign_transaction(self, *partitions: int) -> "ForeignTransaction":
+        """On these partitions of the changelog, or on all."""
+        return ForeignTransaction(self, partitions or range(self.partitions))
+
+    def foreign_offsets(self, partition: int) -> Producer:
+        """Somebody else's open transaction that holds an input offset of the group; to be made while the group is empty."""
+        producer = foreign_producer(self)
+        part = KafkaTopicPartition(self.events.name, partition, 0)
+        producer.send_offsets_to_transaction([part], self._reader.consumer_group_metadata(), 30)
+        return producer
 
 
 class ForeignTransaction:
-    """Somebody else's open transaction on every partition of the changelog, with wrong states of real users in it."""
+    """Somebody else's open transaction on partitions of the changelog, with wrong states of real users in it."""
 
-    def __init__(self, case: FaultCase) -> None:
-        self._producer = Producer(
-            {**case.kafka.client_config(), "transactional.id": f"foreign-{case.name}", "transaction.timeout.ms": 60_000}
-        )
-        self._producer.init_transactions(30)
-        self._producer.begin_transaction()
-        for number in range(case.partitions):
+    def __init__(self, case: FaultCase, partitions: Iterable[int]) -> None:
+        self._producer = foreign_producer(case)
+        for number in partitions:
             for user_id in {event.user_id for event in case.sent}:
                 self._producer.produce(case.states.name, b'{"count": 1000000}', user_id, number)
             offsets = json.dumps({case.events.name: 10**9})
@@ -263,6 +267,16 @@ class ForeignTransaction:
 
     def abort(self) -> None:
         self._producer.abort_transaction(30)
+
+
+def foreign_producer(case: FaultCase) -> Producer:
+    """A stranger in the middle of a transaction."""
+    producer = Producer(
+        {**case.kafka.client_config(), "transactional.id": f"foreign-{case.name}", "transaction.timeout.ms": 60_000}
+    )
+    producer.init_transactions(30)
+    producer.begin_transaction()
+    return producer
 
 
 def until(condition: Callable[[], bool], what: str, timeout_s: float = 30.0) -> None:

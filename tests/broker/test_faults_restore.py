@@ -1,5 +1,7 @@
 """Restores that meet a changelog whose tail is not plain records."""
 
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -28,6 +30,38 @@ def test_a_restore_waits_for_a_foreign_open_transaction_and_takes_nothing_of_it(
         until(lambda: waits._value.get() > before, "word of a restore that cannot end")
         assert fold.folded == 0 and case.committed() == committed
         foreign.abort()
+        case.await_committed()
+    case.judge("new")
+
+
+def test_a_restore_that_is_held_up_does_not_keep_other_partitions_from_folding(case: FaultCase) -> None:
+    case.send(400)
+    case.work_off()
+    foreign = case.foreign_transaction(0)
+    serve_without_partition_0(case, foreign.abort)
+
+
+def test_offsets_held_by_a_dead_writer_do_not_keep_other_partitions_from_folding(case: FaultCase) -> None:
+    """As after a worker's death between adding its offsets and its first record: only the offsets are held."""
+    case.send(400)
+    case.work_off()
+    foreign = case.foreign_offsets(0)
+    serve_without_partition_0(case, lambda: foreign.abort_transaction(30))
+
+
+def serve_without_partition_0(case: FaultCase, release: Callable[[], None]) -> None:
+    """A worker without stores must fold whatever comes for partition 1 while 0 is held, and 0 once it is released."""
+    held = case.committed()[0]
+    retries = metrics.RETRIES.labels(cause="Retryable")
+    before = retries._value.get()
+    with case.worker("new", restore_timeout_s=1.0):
+        for _ in range(8):
+            case.send(50)
+            until(lambda: case.committed()[1] == case.ends(case.events)[1], "fold of partition 1")
+            time.sleep(0.4)  # in all, several times the restore's timeout
+        assert case.committed()[0] == held
+        assert retries._value.get() == before, "partition 1 was held back too"
+        release()
         case.await_committed()
     case.judge("new")
 

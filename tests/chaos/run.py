@@ -5,6 +5,7 @@ Nothing may be lost, doubled or different.
 
 import json
 import logging
+import math
 import random
 import tempfile
 import time
@@ -13,7 +14,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from confluent_kafka import Consumer
+from confluent_kafka import Consumer, KafkaException
 from confluent_kafka import TopicPartition as KafkaTopicPartition
 from rich.console import Console
 from rich.progress import Progress
@@ -30,6 +31,8 @@ from tests.chaos.faults import Faults, FoldWorkers
 from tests.chaos.feed import Feed
 from tests.chaos.fold_judge import FoldVerdict, judge_fold
 from tests.chaos.proxy import Proxy
+
+log = logging.getLogger(__name__)
 
 PARTITIONS = 6
 CHANGELOG = replace(
@@ -116,7 +119,7 @@ def drain(settings: Settings, workers: FoldWorkers) -> int:
     try:
         while (behind := lag(consumer)) > 0:
             if time.monotonic() > deadline:
-                raise PortraitError(f"{behind} events are not folded {DRAIN_S:.0f} s after the last fault")
+                raise PortraitError(f"{behind:.0f} events are not folded {DRAIN_S:.0f} s after the last fault")
             restarted += workers.ensure_alive()
             time.sleep(0.5)
     finally:
@@ -124,12 +127,16 @@ def drain(settings: Settings, workers: FoldWorkers) -> int:
     return restarted
 
 
-def lag(consumer: Consumer) -> int:
-    """Events whose offsets are not committed."""
+def lag(consumer: Consumer) -> float:
+    """Events whose offsets are not committed; infinite while a broker that has just come back does not tell."""
     behind = 0
-    for part in consumer.committed([KafkaTopicPartition(EVENTS.name, number) for number in range(PARTITIONS)], timeout=30):
-        _, end = consumer.get_watermark_offsets(part, timeout=30)
-        behind += end - max(part.offset, 0)
+    try:
+        for part in consumer.committed([KafkaTopicPartition(EVENTS.name, number) for number in range(PARTITIONS)], timeout=30):
+            _, end = consumer.get_watermark_offsets(part, timeout=30)
+            behind += end - max(part.offset, 0)
+    except KafkaException as error:
+        log.info("the lag is not to be had yet: %s", error)
+        return math.inf
     return behind
 
 

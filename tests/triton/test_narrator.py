@@ -11,16 +11,18 @@ from consumers.inference import InferenceClient
 from consumers.narrator import Narrator
 from consumers.runtime.processor import Batch, Record
 from deploy.local.stack import LocalStack
-from schemas.messages import ProfileRequest, UserProfile
+from schemas.messages import Language, ProfileRequest, UserProfile
 from schemas.tensors import EMBEDDING_DIM
 from schemas.topics import PROFILE_REQUESTS
 from tests.unit.profile_cases import facts, request, user_a
+from tests.unit.test_grounding_changes import HIM
 
 PEOPLE = {
     "reader": facts(["Drama", "Crime"], ["Horror"], ["Fargo (1996)", "Saint, The (1997)"], age="44", gender="female"),
     "cook": facts(["cooking", "food", "travel"], (), ["Easy Weeknight Pasta"], occupation="nurse", location="Leeds"),
-    "a-en": user_a("en"),
+    "changed": HIM,
 }
+LANGUAGES: tuple[Language, ...] = ("en", "zh")
 BUDGET_S = 200.0
 
 
@@ -46,16 +48,20 @@ def written(narrator: Narrator, requests: list[ProfileRequest]) -> dict[str, Use
     return found
 
 
-def test_profiles_are_true_and_most_sentences_are_the_models(stack: LocalStack, inference: InferenceClient) -> None:
+def test_profiles_are_true_and_the_sentences_are_the_models_in_both_languages(
+    stack: LocalStack, inference: InferenceClient
+) -> None:
     narrator = Narrator(inference, stack.settings)
     narrator.startup()
-    asked = [request(name, statements) for name, statements in PEOPLE.items()]
-    found = written(narrator, [*asked, request("a-zh", user_a("zh"), "zh")])
-    sentences = [sentence for profile in found.values() if profile.language == "en" for sentence in profile.summary]
+    asked = [request(f"{name}-{language}", told, language) for name, told in PEOPLE.items() for language in LANGUAGES]
+    found = written(narrator, [*asked, *(request(f"a-{language}", user_a(language), language) for language in LANGUAGES)])
     for profile in found.values():
         assert check(profile.text, profile.statements, profile.language) == [], profile.text
         assert np.linalg.norm(profile.text_vector) == pytest.approx(1, abs=1e-3) and len(profile.text_vector) == EMBEDDING_DIM
-    by_llm = [sentence for sentence in sentences if sentence.source == "llm"]
-    assert len(by_llm) / len(sentences) >= 0.6, [sentence.text for sentence in sentences]
-    assert found["a-zh"].text == "25岁男性，对运动、科技、旅游感兴趣，曾浏览过商品B、商品C、商品D。"
-    assert found["a-zh"].model_name == "plain"
+    for language in LANGUAGES:
+        sentences = [sentence for profile in found.values() if profile.language == language for sentence in profile.summary]
+        by_llm = [sentence for sentence in sentences if sentence.source == "llm"]
+        assert len(by_llm) / len(sentences) >= 0.8, [sentence.text for sentence in sentences]
+    example = found["a-zh"]
+    assert {sentence.source for sentence in example.summary} == {"llm"} and example.prompt_version == "narrator-2"
+    assert all(fact in example.text for fact in ("25岁", "运动", "科技", "旅游", "商品B", "商品C", "商品D")), example.text

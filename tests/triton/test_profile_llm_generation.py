@@ -26,6 +26,8 @@ JAZZ = ("age: 41; likes: jazz", "This user is 41 and likes jazz.")
 PROMPTS = [
     chat(*JAZZ, "age: 25; likes: sports, travel"),
     chat(*JAZZ, "age: 63; likes: a very long list of things, such as opera, chess, tea, cycling, gardening and films"),
+    chat(*JAZZ * 6, "age: 25; likes: sports, travel"),
+    chat(*JAZZ * 6, "age: 30; likes: tea"),
     chat("Name a colour.", "Blue.", "Name an animal."),
     chat("What is the capital of France?"),
     "The capital of Italy is",
@@ -35,6 +37,21 @@ PROMPTS = [
 @pytest.fixture(scope="module")
 def folder() -> str:
     return str(weights_folder("profile_llm", "builtin:SmolLM2-135M-Instruct", print))
+
+
+@pytest.fixture(scope="module")
+def tiny_folder(folder: str, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A small random model with the default one's tokenizer: arithmetic that takes no time."""
+    from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM
+
+    torch.manual_seed(3)
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    sizes = {"hidden_size": 48, "intermediate_size": 96, "num_attention_heads": 6, "num_key_value_heads": 2}
+    config = LlamaConfig(vocab_size=len(tokenizer), num_hidden_layers=3, initializer_range=0.3, eos_token_id=2, **sizes)
+    made = tmp_path_factory.mktemp("tiny")
+    LlamaForCausalLM(config).save_pretrained(made)
+    tokenizer.save_pretrained(made)
+    return str(made)
 
 
 @pytest.fixture(scope="module")
@@ -57,22 +74,41 @@ def rows_of(generator: Any, prompts: list[str], **sampling: Any) -> list[Any]:
     return [generation.Row(generator.tokenize(prompt), **({"max_tokens": NEW_TOKENS} | sampling)) for prompt in prompts]
 
 
-def written_by(model: Any, prompt: list[int], end_tokens: set[int]) -> list[int]:
+def written_by(model: Any, prompt: list[int], end_tokens: set[int], max_tokens: int = NEW_TOKENS) -> list[int]:
     tokens = torch.tensor([prompt])
     mask = torch.ones_like(tokens)
-    output = model.generate(tokens, attention_mask=mask, max_new_tokens=NEW_TOKENS, do_sample=False, pad_token_id=0)
+    output = model.generate(tokens, attention_mask=mask, max_new_tokens=max_tokens, do_sample=False, pad_token_id=0)
     return [token for token in output[0, len(prompt) :].tolist() if token not in end_tokens]
 
 
 @pytest.mark.timeout(900)  # all of it is arithmetic of a model that others may share the cores with
 def test_texts_are_those_of_plain_generate(generator: Any, plain: Any) -> None:
-    """More rows than places: they join and leave at different times, with shared, other and no prefixes."""
+    """More rows than places: they join and leave at different times, with long, short and no prefixes, shared or not."""
+    ends = generator.end_tokens
+    expected = [written_by(plain, row.prompt, ends) for row in rows_of(generator, PROMPTS)]
     for _ in range(2):  # prefixes are new, then known
         rows = rows_of(generator, PROMPTS)
         generator.generate(rows)
-        for row in rows:
-            assert row.tokens == written_by(plain, row.prompt, generator.end_tokens)
+        assert [row.tokens for row in rows] == expected
     assert not generator.rows
+    assert {bool(generator.prefixes.match(row.prompt).own_tokens) for row in rows[:4]} == {True, False}
+
+
+def test_rows_that_join_a_half_full_batch_write_at_once_what_they_write_alone(tiny_folder: str) -> None:
+    """Half of 32 places are taken; then one row joins at each step, with a long, a short or no prefix."""
+    tiny = generation.TextGenerator(tiny_folder, torch.device("cpu"), torch.float32, max_rows=32)
+    plain = plain_model(tiny_folder, torch.float32)
+    prompts = [f"{PROMPTS[number % len(PROMPTS)]} {number}" for number in range(30)]
+    first, joining = rows_of(tiny, prompts[:16], max_tokens=25), rows_of(tiny, prompts[16:])
+    for row in first:
+        tiny.start(row)
+    for row in joining:
+        tiny.start(row)
+        tiny.step()
+        assert len(row.tokens) == 1 or row.finish_reason
+    tiny.generate([])
+    for row in [*first, *joining]:
+        assert row.tokens == written_by(plain, row.prompt, tiny.end_tokens, row.max_tokens)
 
 
 def test_a_row_joins_at_the_next_step(generator: Any) -> None:

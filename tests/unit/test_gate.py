@@ -73,13 +73,33 @@ def test_a_clear_refusal_is_looked_at_at_once() -> None:
     assert may_need_text(touched(state, kind="not_interested"), False, SETTINGS)
 
 
+NEVER_DRIFTED = {"refresh_drift": 2.0}
+
+
 def test_a_new_main_interest_asks_when_it_has_been_unnamed_long_enough(catalogue: Catalogue) -> None:
     def asked(new: int) -> str | None:
-        state = state_with(["sports"] * 10 + ["travel"] * new, events_seen=10, likes=["sports"])
-        return wanted(touched(state, new), catalogue, settings=Settings(profiler=ProfilerSettings(refresh_drift=2.0)))
+        state = state_with(["sports"] * 20 + ["travel"] * new, events_seen=20, likes=["sports"])
+        return wanted(touched(state, new), catalogue, settings=Settings(profiler=ProfilerSettings(**NEVER_DRIFTED)))
 
     assert asked(SETTINGS.profiler.look_events) is None
-    assert asked(SETTINGS.profiler.refresh_events) == "changed"
+    assert asked(SETTINGS.profiler.refresh_events // 2) == "changed"
+
+
+def test_a_difference_that_has_just_come_waits_until_it_has_settled(catalogue: Catalogue) -> None:
+    def asked(settle_events: int) -> str | None:
+        state = state_with(["sports"] * 24 + ["travel"] * 6, events_seen=20, likes=["sports"])
+        profiler = ProfilerSettings(settle_events=settle_events, refresh_events=10, **NEVER_DRIFTED)
+        return wanted(touched(state, 3), catalogue, settings=Settings(profiler=profiler))
+
+    assert [asked(0), asked(2), asked(6), asked(8)] == ["changed", "changed", None, None]
+
+
+@pytest.mark.parametrize(("kind", "reason"), [("not_interested", "reversed"), ("rating", None)])
+def test_a_reversal_by_button_need_not_settle(kind: EventType, reason: str | None, catalogue: Catalogue) -> None:
+    state = state_with(["sports"] * 20 + ["travel"] * 2, events_seen=21, likes=["sports", "travel"])
+    for at in (-2, -1):
+        state.events[at] = HistoryEvent(state.events[at].event_time_ms, f"r{at}", "travel", "not_interested")
+    assert wanted(touched(state, 1, kind, profile_arrived=True), catalogue) == reason
 
 
 def test_drift_asks_though_the_topics_hold(catalogue: Catalogue) -> None:
@@ -93,7 +113,7 @@ def test_drift_asks_though_the_topics_hold(catalogue: Catalogue) -> None:
 
 
 def test_a_text_of_long_ago_is_asked_for_again(catalogue: Catalogue) -> None:
-    state = state_with(["sports"] * 10, events_seen=5, likes=["sports"], step_h=24 * 7)
+    state = state_with(["sports"] * 10, events_seen=5, likes=["sports"], step_h=24 * 40)
     assert wanted(touched(state, 5), catalogue) == "aged"
 
 

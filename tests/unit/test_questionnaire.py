@@ -1,6 +1,8 @@
 """Which question comes next."""
 
-from hypothesis import given
+import random
+
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from consumers.questionnaire import Questionnaire
@@ -47,6 +49,7 @@ def test_nothing_is_asked_of_an_empty_catalogue() -> None:
     assert asked([], {}) is None and asked([item("1")], {}) is None
 
 
+@example([["a"], ["a", "c"], ["b", "c"], ["b"], ["b"], ["b", "c"]], random.Random(1))
 @given(st.lists(st.lists(st.sampled_from("abcdefg"), max_size=4), max_size=12), st.randoms(use_true_random=False))
 def test_every_tag_is_asked_at_most_once_and_order_does_not_matter(tags: list[list[str]], source) -> None:  # type: ignore[no-untyped-def]
     items = [item(str(number), *own) for number, own in enumerate(tags)]

@@ -38,7 +38,12 @@ def test_first_takes_consent_and_enough_events_or_tags() -> None:
     told = facts(["drama"])
     assert refresh_reason(state_of(*THREE), told, SETTINGS) == "first"
     assert refresh_reason(state_of(*THREE[:2]), told, SETTINGS) is None
-    assert refresh_reason(state_of(attributes=Attributes(0, tags=["drama"])), told, SETTINGS) == "first"
+    for own in (
+        Attributes(0, tags=["drama"]),
+        Attributes(0, answers={"drama": True}),
+        Attributes(0, free_text="I like drama"),
+    ):
+        assert refresh_reason(state_of(attributes=own), told, SETTINGS) == "first"
     assert refresh_reason(state_of(*THREE), [], SETTINGS) is None
 
 
@@ -76,6 +81,24 @@ def test_differences_count_by_how_clear_they_are(now: list[Statement], differenc
     assert differences(now, statement_topics(WRITTEN)) == difference
     asking = [since for since in range(NEW + 1) if refresh_reason(profiled(WRITTEN, 3 + since), now, SETTINGS) == "changed"]
     assert asking == [since for since in range(NEW + 1) if since * difference >= NEW]
+
+
+def test_only_what_held_earlier_counts_where_that_is_known() -> None:
+    then, now = statement_topics(WRITTEN), facts(["a", "new", "c", "b"], ["x", "y"])
+    assert differences(now, then) == 1 + VAGUE
+    assert differences(now, then, statement_topics(now)) == 1 + VAGUE
+    assert differences(now, then, statement_topics(WRITTEN)) == 0
+    fading = with_trend(facts(["b", "c", "d", "a"], ["x"]), a="fading")
+    assert differences(fading, then, statement_topics(fading)) == CLEAR
+    assert differences(fading, then, then) == 0
+
+
+@given(st.lists(st.sampled_from("abcdef"), unique=True), st.lists(st.sampled_from("abcdef"), unique=True))
+def test_a_text_never_differs_from_what_it_says_and_what_settled_is_never_more(now: list[str], then: list[str]) -> None:
+    stated, written = facts(now), statement_topics(facts(then))
+    assert differences(facts(then), written) == 0
+    assert differences(stated, written, written) == 0
+    assert differences(stated, written, statement_topics(stated)) == differences(stated, written)
 
 
 @pytest.mark.parametrize(

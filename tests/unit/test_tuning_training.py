@@ -114,7 +114,7 @@ def test_the_command_ends_with_an_adapter_a_card_and_a_line_of_json(
 ) -> None:
     monkeypatch.setenv("PORTRAIT_RUNTIME__FOLDER", str(tmp_path / "state"))
     options = ["--base", str(base), "--steps", "3", "--batch", "2", "--rank", "2", "--profiles", "0"]
-    arguments = ["tune", "narrator", *options, "--out", str(tmp_path / "out"), "--movielens", str(tmp_path / "absent")]
+    arguments = ["tune", "narrator", *options, "--movielens", str(tmp_path / "absent"), "--out", str(tmp_path / "out")]
     done = CliRunner().invoke(app, arguments)
     assert done.exit_code == 0, done.output
     report = json.loads(done.stdout.strip().splitlines()[-1])
@@ -124,5 +124,11 @@ def test_the_command_ends_with_an_adapter_a_card_and_a_line_of_json(
     assert "--steps 3 --batch 2 --seed 7" in card and str(tmp_path) not in card
     again = CliRunner().invoke(app, [*arguments, "--evaluate-only"])
     assert again.exit_code == 0 and json.loads(again.stdout.strip().splitlines()[-1])["evaluation"]["worked example"]
-    missing = CliRunner().invoke(app, [*arguments[:-3], str(tmp_path / "nowhere"), "--evaluate-only"])
+    further = CliRunner().invoke(
+        app, [*arguments[:-1], str(tmp_path / "more"), "--start-from", str(tmp_path / "out"), "--seed", "8"]
+    )
+    assert further.exit_code == 0, further.output
+    made = json.loads((tmp_path / "more" / "training.json").read_text())["commands"]
+    assert len(made) == 2 and "--seed 7" in made[0] and made[1].endswith("--seed 8 --start-from out")
+    missing = CliRunner().invoke(app, [*arguments[:-1], str(tmp_path / "nowhere"), "--evaluate-only"])
     assert missing.exit_code == 2

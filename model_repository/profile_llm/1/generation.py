@@ -108,7 +108,7 @@ class TextGenerator:
         row.prefix = self.prefixes.match(row.prompt)
         row.next, row.length = row.prompt[len(row.prefix.tokens) :], 0
         row.random = torch.Generator().manual_seed(row.seed) if row.seed is not None else None
-        self.store.reserve(len(row.next) + row.max_tokens)
+        self.store.reserve(row.prefix.own_tokens + len(row.next) + row.max_tokens)
         self.rows.append(row)
 
     @torch.inference_mode()
@@ -117,6 +117,8 @@ class TextGenerator:
         chosen = self.choose(self.forward(self.rows, self.store), self.rows)
         for row, token in zip(self.rows, chosen, strict=True):
             row.length, row.next = row.length + len(row.next), [token]
+            if row.prefix.own_tokens:  # which it has copied with its first tokens
+                row.length, row.prefix = row.length + row.prefix.own_tokens, Prefix()
         for row, token in zip(self.rows, chosen, strict=True):
             self.extend(row, token)
         for slot in reversed(range(len(self.rows))):

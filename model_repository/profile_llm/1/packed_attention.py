@@ -2,7 +2,8 @@
 
 A forward pass takes one sequence, [1, tokens]: the new tokens of every row, one row after the other. Keys and values of a
 prompt's beginning are kept once and read once for all rows that share it; each row's own ones are in `KeyValues`. The two
-parts of a softmax are joined by their log-sum-exp.
+parts of a softmax are joined by their log-sum-exp. A short beginning, which is cheaper to copy than to join at every token,
+becomes a row's own.
 """
 
 from collections.abc import Sequence
@@ -13,6 +14,7 @@ import torch
 from transformers import AttentionInterface
 
 NAME = "packed"
+OWN_PREFIX_TOKENS = 96  # a prefix up to this long is copied
 SLOTS = 64  # capacity grows by so many
 KEPT_SLOTS = 256  # and stays that large while no row is there: SmolLM2-135M at 32 rows: 190 MB
 
@@ -23,6 +25,11 @@ class Prefix:
 
     tokens: tuple[int, ...] = ()
     layers: tuple[tuple[torch.Tensor, torch.Tensor], ...] = ()
+
+    @property
+    def own_tokens(self) -> int:
+        """How many of its tokens become a row's own: all or none."""
+        return len(self.tokens) if len(self.tokens) <= OWN_PREFIX_TOKENS else 0
 
 
 class KeyValues:
@@ -168,7 +175,7 @@ def packed_attention(module, query, key, value, attention_mask, scaling=None, no
     if now.writing:
         attend_own(query, key, value, (keys, values), scaling, now, attended, log_sum)
     for row, start, end in now.beginnings:
-        keys[row, :, : end - start], values[row, :, : end - start] = key[0, :, start:end], value[0, :, start:end]
+        begin_own(row, now.prefixes[row], module.layer_idx, (keys, values), (key[0, :, start:end], value[0, :, start:end]))
         part = query[:, start:end].transpose(1, 2)  # [groups, heads of a group, tokens, dim]
         repeated = [states[0, :, None, start:end].expand(-1, heads // groups, -1, -1) for states in (key, value)]
         own, own_sum = attend(part, *repeated, scaling, causal=True)
@@ -176,6 +183,15 @@ def packed_attention(module, query, key, value, attention_mask, scaling=None, no
     if now.tokens_after:
         add_prefixes(query, module.layer_idx, scaling, now, attended, log_sum)
     return attended.transpose(0, 1).reshape(1, tokens, heads, -1), None
+
+
+def begin_own(row: int, prefix: Prefix, layer: int, buffers, states) -> None:
+    """Store what a row begins with: a short prefix, then its own tokens."""
+    copied = prefix.own_tokens
+    for place, (buffer, state) in enumerate(zip(buffers, states, strict=True)):
+        if copied:
+            buffer[row, :, :copied] = prefix.layers[layer][place]
+        buffer[row, :, copied : copied + state.shape[1]] = state
 
 
 def attend_own(query, key, value, buffers, scaling, now: Pass, attended, log_sum) -> None:

@@ -20,11 +20,10 @@ class PackedLinear(nn.Module):
 
 
 def pack_linears(model: nn.Module) -> None:
-    """Pack a model's linear modules where it pays: bf16 on a CPU. The output layer, often one with the input's, stays."""
-    kept = model.get_output_embeddings()
+    """Pack a model's linear modules where it pays: bf16 on a CPU. An output layer that is one with the input's is copied."""
     for module in list(model.modules()):
         for name, child in list(module.named_children()):
-            if type(child) is nn.Linear and child is not kept and fits(child.weight):
+            if type(child) is nn.Linear and fits(child.weight):
                 setattr(module, name, PackedLinear(child))
 
 

@@ -1,0 +1,50 @@
+"""What bench_gate measures with: a replay of a small shop, and when a text shows a change."""
+
+import pytest
+from tests.benchmarks.gate_material import Change, Material, shop_material
+from tests.benchmarks.gate_replay import Outcome, Replay
+
+from producers.shop_catalog import TOPICS
+from schemas.settings import ProfilerSettings, Settings
+
+DELAY_MS = 30_000
+DROPPED, FRESH = list(TOPICS)[:2]
+CHANGE = Change(1000, DROPPED, FRESH)
+
+
+@pytest.fixture(scope="module")
+def shop() -> Material:
+    return shop_material(seed=7, users=12, events=700, vectors=None)
+
+
+def replayed(shop: Material, **rules: int) -> Outcome:
+    return Replay(shop, Settings(profiler=ProfilerSettings(**rules)), DELAY_MS, everything=True).run()
+
+
+def tags(topic: str) -> tuple[str, str]:
+    """The topic's tag in Chinese, and one of its themes in English."""
+    return TOPICS[topic].zh, TOPICS[topic].theme[0].en.tag
+
+
+def test_a_change_is_shown_by_a_like_of_the_fresh_topic_and_none_of_the_dropped() -> None:
+    (fresh, fresh_theme), (dropped, dropped_theme) = tags(FRESH), tags(DROPPED)
+    assert CHANGE.is_shown_by([f"likes:{fresh}"]) and CHANGE.is_shown_by([f"likes:{fresh_theme}", "is:age=30"])
+    assert not CHANGE.is_shown_by([]) and not CHANGE.is_shown_by([f"dislikes:{fresh}"])
+    assert not CHANGE.is_shown_by([f"likes:{fresh}", f"likes:{dropped}"])
+    assert CHANGE.is_shown_by([f"likes:{fresh}", f"fades:{dropped}", f"dislikes:{dropped_theme}"])
+    with_theme = [f"likes:{fresh}", f"likes:{dropped_theme}"]
+    assert not CHANGE.is_shown_by(with_theme) and CHANGE.is_shown_by(with_theme, themes=False)
+
+
+def test_everyone_who_agrees_and_acts_gets_one_first_text(shop: Material) -> None:
+    outcome = replayed(shop)
+    assert 0 < outcome.reasons["first"] <= shop.users
+    assert outcome.calls < 0.06 * shop.events and outcome.sentences >= outcome.calls
+
+
+def test_a_gate_that_asks_more_costs_more_and_never_shows_what_cannot_be_said(shop: Material) -> None:
+    eager = replayed(shop, look_events=1, refresh_events=1, settle_events=0)
+    lazy = replayed(shop, refresh_events=1000, refresh_grown_events=1000)
+    assert eager.calls > 2 * lazy.calls
+    assert eager.sayable_at == lazy.sayable_at and len(eager.sayable_at) > 0
+    assert eager.share_within(eager.shown_at) <= eager.share_within(eager.tag_shown_at)
