@@ -61,6 +61,16 @@ def read_attacks(path: Path = ATTACKS) -> list[Attack]:
     return TypeAdapter(list[Attack]).validate_python(tomllib.loads(path.read_text(encoding="utf-8"))["attack"])
 
 
+def first_of_each(attacks: Sequence[Attack], most: int | None) -> list[Attack]:
+    """At most so many attacks of each place and language; None: all of them."""
+    kept: list[Attack] = []
+    for attack in attacks:
+        alike = sum((one.place, one.language) == (attack.place, attack.language) for one in kept)
+        if most is None or alike < most:
+            kept.append(attack)
+    return kept
+
+
 def attacked(attacks: Sequence[Attack], people: Sequence[Person], place: Place, encoder: TextEncoder) -> Iterator[Attacked]:
     """Each attack on a user of its language, in a catalogue that holds all the hostile items; someone else has a secret."""
     scene = Place(place.name, _copied(place.catalogue), place.settings, place.shop)

@@ -5,6 +5,7 @@ import importlib
 import importlib.util
 import json
 import os
+import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property, partial
@@ -21,6 +22,7 @@ from schemas.settings import Settings
 from schemas.tensors import EMBEDDING_DIM
 
 REPOSITORY = Path(__file__).parents[2] / "model_repository"
+PARAMETER = re.compile(r'key:\s*"(\w+)"\s*value\s*:?\s*\{\s*string_value:\s*"([^"]*)"')
 Floats = npt.NDArray[np.float32]
 
 
@@ -65,12 +67,8 @@ class UserEncoder:
     """user_encoder: features to user vectors, with the weights of its config.pbtxt."""
 
     def __init__(self) -> None:
-        from google.protobuf import text_format  # type: ignore[import-untyped]
-        from tritonclient.grpc import model_config_pb2
-
         text = (REPOSITORY / "user_encoder" / "config.pbtxt").read_text()
-        config = text_format.Parse(text, model_config_pb2.ModelConfig())
-        parameters = {name: {"string_value": value.string_value} for name, value in config.parameters.items()}
+        parameters = {name: {"string_value": value} for name, value in PARAMETER.findall(text)}
         self._model = _model_of("user_encoder").TritonPythonModel()
         self._model.initialize({"model_config": json.dumps({"parameters": parameters})})
 

@@ -14,7 +14,7 @@ from deploy.machine import MachineMeter
 from schemas.settings import load_settings
 
 PLAIN_WIDTH = 130
-QUICK = {"per_way": 2, "per_order": 4, "gate_users": 60, "gate_events": 3000, "gate_data_users": 10}
+QUICK = {"per_way": 2, "per_order": 4, "gate_users": 60, "gate_events": 3000, "gate_data_users": 10, "attacks_each": 1}
 QUICK_USERS = 16
 
 

@@ -14,7 +14,7 @@ from consumers.catalogue import Catalogue
 from deploy.evaluation.evidence_check import Facts
 from deploy.evaluation.gate_material import Material, movielens_material, movielens_messages, shop_material
 from deploy.evaluation.gate_replay import Outcome, Replay
-from deploy.evaluation.injections import Attacked, attacked, followed, read_attacks
+from deploy.evaluation.injections import Attacked, attacked, first_of_each, followed, read_attacks
 from deploy.evaluation.models import LanguageModel, TextEncoder, UserEncoder
 from deploy.evaluation.obedience import (
     Case,
@@ -56,6 +56,8 @@ class Plan:
     gate_events: int = 40_000
     gate_data_users: int = 300
     delay_s: float = 30.0
+    attacks_each: int | None = None
+    """Attacks of each place and language; None: all."""
 
 
 @dataclass(frozen=True)
@@ -231,9 +233,9 @@ class Session:
     def _attack(self, authors: Sequence[Author]) -> None:
         if not authors:
             return
-        tried: list[Attacked] = list(
-            attacked(read_attacks(), [author.person for author in authors], authors[0].place, self.encoder)
-        )
+        attacks = first_of_each(read_attacks(), self.plan.attacks_each)
+        people = [author.person for author in authors]
+        tried: list[Attacked] = list(attacked(attacks, people, authors[0].place, self.encoder))
         with self.steps.step("attacks") as on_done:
             written = self.desk.write([one.request for one in tried], on_done)
         for one, profile in zip(tried, written, strict=True):
