@@ -41,8 +41,8 @@ MINUTES ?= 30
 chaos: setup  ## kill and stop workers and broker for MINUTES=30 under load, then compare everything with a plain fold
 	$(BIN)/python -m tests.chaos.run --minutes $(MINUTES) $(if $(SEED),--seed $(SEED))
 
-bench-core: setup $(VENV)-peers/installed  ## one fold, exactly once, in Portrait and in Quix Streams
-	$(BIN)/python -m tests.benchmarks.bench_core --quix $(VENV)-peers/bin/python
+bench-core: setup $(VENV)-peers/installed  ## one fold in Portrait, Quix Streams and Bytewax, each at its best guarantee
+	$(BIN)/python -m tests.benchmarks.bench_core --peers $(VENV)-peers/bin/python
 
 bench-latency: setup  ## event to committed answer at 100, 500 and 1,000 events/s, with a model call, without, and bare
 	$(BIN)/python -m tests.benchmarks.bench_latency
@@ -50,9 +50,10 @@ bench-latency: setup  ## event to committed answer at 100, 500 and 1,000 events/
 bench-scale: setup  ## cost of an event, size of a user, restore: 10 thousand to 2 million users, 1 to 4 workers
 	$(BIN)/python -m tests.benchmarks.bench_scale $(if $(QUICK),--quick)
 
-$(VENV)-peers/installed: $(LOCKS)/peers.txt | setup
+$(VENV)-peers/installed: $(LOCKS)/peers.txt $(LOCKS)/bytewax.txt | setup
 	$(BIN)/uv venv --quiet --python $(BIN)/python $(VENV)-peers
 	$(BIN)/uv pip install --quiet --python $(VENV)-peers/bin/python --require-hashes -r $(LOCKS)/peers.txt
+	-$(BIN)/uv pip install --quiet --python $(VENV)-peers/bin/python --require-hashes --only-binary :all: -r $(LOCKS)/bytewax.txt
 	@touch $@
 
 bench-poison: setup  ## a million spoilt messages through the border and the fold, against clean ones
@@ -80,6 +81,8 @@ lock: setup  ## pin the dependencies of pyproject.toml anew, with hashes
 	  --python-version 3.11 uv.in -o uv.txt
 	cd $(LOCKS) && ../../$(BIN)/uv pip compile --quiet --generate-hashes --no-emit-index-url --no-header \
 	  --python-version 3.11 peers.in -o peers.txt
+	cd $(LOCKS) && ../../$(BIN)/uv pip compile --quiet --generate-hashes --no-emit-index-url --no-header \
+	  --python-version 3.11 bytewax.in -o bytewax.txt
 
 clean:  ## stop the local stack; delete the environment and all local state
 	-test -x $(BIN)/portrait && $(BIN)/portrait down

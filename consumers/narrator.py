@@ -254,9 +254,10 @@ class Narrator:
     def _sampling(self, job: ProfileJob, work: PartWork) -> Sampling:
         """The likeliest words; a model that was not tuned is given more freedom at a second attempt."""
         tokens = min(self._settings.narrator.max_tokens, max_tokens(work.part, job.request.statements))
+        urgent = job.request.priority
         if work.attempt and job.style == "few_shot":
-            return Sampling(tokens, temperature=0.7, top_p=0.9, seed=work.attempt, stop=("\n",))
-        return Sampling(tokens, stop=("\n",))
+            return Sampling(tokens, temperature=0.7, top_p=0.9, seed=work.attempt, stop=("\n",), priority=urgent)
+        return Sampling(tokens, stop=("\n",), priority=urgent)
 
     def _back_off(self, backoff: Backoff, model: str, error: Retryable) -> None:
         """Leave a model alone for a while, longer each time, until it answers. One outage counts once, not once per text."""

@@ -53,7 +53,8 @@ def parts(statements: Sequence[Statement]) -> list[Part]:
     }
     trends = _trends(statements)
     chosen: dict[PartKind, list[int]] = {
-        "about": of["likes"][:MAIN_LIKES] + of["is"],
+        "about": [i for i in of["likes"] if statements[i].trend != "fading"][:MAIN_LIKES]
+        + of["is"],  # that is told as a change
         "trends": trends,
         "dislikes": [index for index in of["dislikes"] if index not in trends][:MAX_DISLIKES],
         "habits": [i for i, s in enumerate(statements) if s.stance == "habit" and s.topic in GROUPS and s.value][:MAX_HABITS],

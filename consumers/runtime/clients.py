@@ -1,8 +1,9 @@
 """How the runtime's Kafka clients are configured; the reasons stand beside the values."""
 
 import logging
-from typing import Any, NamedTuple, cast
+from typing import Any, cast
 
+import msgspec
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer
 from confluent_kafka.admin import AdminClient
 
@@ -95,8 +96,9 @@ def error_of(exception: KafkaException) -> KafkaError:
     return error
 
 
-class RawRecord(NamedTuple):
-    """A record as it came, with the types that a message without an error really has."""
+class RawRecord(msgspec.Struct, frozen=True, gc=False):
+    """A record as it came, with the types that a message without an error really has; a struct is made in half the time of a
+    named tuple."""
 
     topic: str
     partition: int

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
+import msgspec
 from pydantic import BaseModel
 
 from schemas.topics import Topic
@@ -20,7 +21,7 @@ class TopicPartition(NamedTuple):
     partition: int
 
 
-class Record(NamedTuple):
+class Record(msgspec.Struct, frozen=True, gc=False):
     """One valid input message. `message` is None for a tombstone."""
 
     topic: str

@@ -12,7 +12,7 @@ from schemas.messages import Language
 
 LANGUAGES: tuple[Language, ...] = ("en", "zh")
 MAX_TOKENS = 320
-BATCH = 32
+BATCH = 16
 
 Write = Callable[[Sequence[str], Sequence[int]], list[str]]
 """Prompts and the most tokens of each, to texts."""

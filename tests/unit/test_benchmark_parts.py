@@ -1,8 +1,12 @@
 """The pure parts of the benchmarks: a wrong one would measure something else without anybody noticing."""
 
+import sys
+from pathlib import Path
+
 import msgspec
 
 from consumers.runtime.processor import Batch, Record
+from tests.benchmarks.bench_core import bytewax_missing, ratio
 from tests.benchmarks.latency_client import bare_event_ids, covered_event_ids
 from tests.benchmarks.latency_fold import Answer, LatencyFold, Variant, histories
 from tests.benchmarks.scale_load import States, load
@@ -65,3 +69,10 @@ def test_under_load_users_take_turns_so_that_nobody_comes_twice_in_a_row() -> No
     assert set(drawn[:10]) == set(drawn[10:20]) == {f"user-{number}" for number in range(10)}
     assert drawn[:10] != sorted(drawn[:10])
     assert len(drawn) == 35
+
+
+def test_a_peer_that_is_not_there_is_left_out_with_the_reason() -> None:
+    assert bytewax_missing(Path(sys.executable)) == "ModuleNotFoundError: No module named 'bytewax'"
+    rates = {"portrait": [70.0, 80.0], "quix": [20.0, 15.0], "bytewax": []}
+    assert ratio(rates, "quix") == 4.0
+    assert ratio(rates, "bytewax") is None

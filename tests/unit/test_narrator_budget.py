@@ -107,3 +107,8 @@ def test_plain_profiles_need_no_budget(model: Model, clock: Clock) -> None:
     writer = narrator(model, calls_per_s=0.001, user_pause_s=60.0)
     outputs = turn(writer, *(record(number, request(f"u{number}", DRAMA, "zh")) for number in range(5)))
     assert len(profiles(outputs)) == 5 and model.asked == []
+
+
+def test_the_model_is_told_how_urgent_a_text_is(model: Model, clock: Clock) -> None:
+    turn(narrator(model), record(0, request("ann", DRAMA, priority=4)))
+    assert [sampling.priority for _, sampling, _ in model.asked] == [4]

@@ -132,3 +132,12 @@ def test_the_command_ends_with_an_adapter_a_card_and_a_line_of_json(
     assert len(made) == 2 and "--seed 7" in made[0] and made[1].endswith("--seed 8 --start-from out")
     missing = CliRunner().invoke(app, [*arguments[:-1], str(tmp_path / "nowhere"), "--evaluate-only"])
     assert missing.exit_code == 2
+
+
+def test_the_methods_are_compared_in_a_table(base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PORTRAIT_RUNTIME__FOLDER", str(tmp_path))
+    options = ["--steps", "2", "--batch", "2", "--rank", "2", "--profiles", "0", "--movielens", str(tmp_path / "absent")]
+    done = CliRunner().invoke(app, ["tune", "narrator", "--base", str(base), "--compare", *options])
+    assert done.exit_code == 0, done.output
+    rows = json.loads(done.stdout.strip().splitlines()[-1])["methods"]
+    assert [row["method"] for row in rows] == list(METHODS) and all(row["weights"] > 0 for row in rows)
