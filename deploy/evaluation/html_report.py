@@ -41,6 +41,8 @@ def page(findings: Findings, report: Mapping[str, Any]) -> str:
         *_lines(
             f"{name} {language}: {fault}" for (name, language), score in findings.scores.items() for fault in score.faults
         ),
+        "<h2>Sentences that the guard refused</h2>",
+        *_lines(f"{name} {language}: {text}" for (name, language), score in findings.scores.items() for text in score.refused),
         "<h2>Profiles to read</h2><p>L: by the LLM, p: plain.</p>",
         *_lines(sample_line(author) for author in findings.samples),
         "<h2>What attacked users' profiles say</h2>",

@@ -16,6 +16,7 @@ from deploy.local.show import cell
 from schemas.messages import Language
 
 FAULTS_SHOWN = 8
+REFUSED_SHOWN = 3
 GOALS = {
     "support_rate": "≥ 0.99",
     "numbers_true": "1",
@@ -120,8 +121,8 @@ def retrieval(findings: Findings) -> dict[str, dict[str, dict[str, float | int]]
     return found
 
 
-def _by_data(scores: Mapping[tuple[str, Language], Score]) -> dict[str, dict[str, dict[str, float | int]]]:
-    found: dict[str, dict[str, dict[str, float | int]]] = {}
+def _by_data(scores: Mapping[tuple[str, Language], Score]) -> dict[str, dict[str, dict[str, Any]]]:
+    found: dict[str, dict[str, dict[str, Any]]] = {}
     for (name, language), score in scores.items():
         found.setdefault(name, {})[language] = score.as_dict()
     return found
@@ -140,6 +141,9 @@ def print_report(findings: Findings, report: Mapping[str, Any], console: Console
     for (name, language), score in findings.scores.items():
         for fault in score.faults[:FAULTS_SHOWN]:
             console.print(cell(f"{name} {language}: {fault}", "yellow"), soft_wrap=True)
+    for (name, language), score in findings.scores.items():
+        for text in score.refused[:REFUSED_SHOWN]:
+            console.print(cell(f"refused by the guard, {name} {language}: {text}", "dim"), soft_wrap=True)
     console.rule("profiles to read")
     for author in findings.samples:
         console.print(cell(sample_line(author)), soft_wrap=True)

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from deploy.evaluation.evidence_check import Facts, faults_of, true_likes
 from deploy.evaluation.text_check import Kind, check_text, invisible
@@ -34,6 +35,7 @@ class Score:
     likes_true: int = 0
     likes_known: int = 0
     faults: list[str] = field(default_factory=list)
+    refused: list[str] = field(default_factory=list)
 
     def take(self, written: Written, facts: Facts, world: Collection[str], user_id: str = "", time_ms: int = 0) -> None:
         """Judge one profile. With the shop's truth in `facts` the likes are held against it too."""
@@ -47,6 +49,9 @@ class Score:
         self.at_first += written.at_first
         self.sentences += written.sentences
         self.by_llm += written.by_llm
+        for text, faults in written.refused:
+            if len(self.refused) < KEPT:
+                self.refused.append(f"{text!r}: {'; '.join(faults)}")
         self.guard.update(fault.partition(" ")[0] for _, faults in written.refused for fault in faults)
         if facts.shop is not None:
             likes = [one for one in profile.statements if one.stance == "likes"]
@@ -98,7 +103,7 @@ class Score:
         """Numbers, entities or polarities of the texts that are the user's, of all."""
         return 1 - self.wrong[kind] / max(1, self.said[kind])
 
-    def as_dict(self) -> dict[str, float | int]:
+    def as_dict(self) -> dict[str, Any]:
         """For JSON."""
         profiles = max(1, self.profiles)
         shares = {
@@ -114,7 +119,8 @@ class Score:
         counts = {"profiles": self.profiles, "statements": self.statements, "sentences": self.sentences}
         counts |= {"numbers": self.said["number"], "entities": self.said["entity"]}
         truth = {"likes_true_now": round(self.likes_true / self.likes_known, 4)} if self.likes_known else {}
-        return {**counts, **{name: round(value, 4) for name, value in shares.items()}, **truth}
+        guard = {"refused_by_guard": dict(self.guard.most_common())}
+        return {**counts, **{name: round(value, 4) for name, value in shares.items()}, **truth, **guard}
 
 
 Scores = dict[tuple[str, Language], Score]

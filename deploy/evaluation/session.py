@@ -190,7 +190,11 @@ class Session:
 
     def _retrieve(self, authors: Sequence[Author]) -> None:
         able = [author for author in authors if author.person.held_out in author.place.catalogue.items]
-        for author in self.steps.each("profile-only retrieval", able, len(able)):
+        with self.steps.step("vectors of profile texts") as on_done:
+            for start in range(0, len(able), ENCODED_AT_ONCE):
+                self.encoder.encode([author.written.profile.text for author in able[start : start + ENCODED_AT_ONCE]])
+                on_done(min(start + ENCODED_AT_ONCE, len(able)), len(able))
+        for author in able:
             query = self.encoder.encode([author.written.profile.text])[0]
             popularity: Counter[str] = self._popularity[author.place.name]
             ranks = rank_held_out(author.person, query, popularity, author.place.catalogue)
