@@ -27,7 +27,7 @@ from deploy.evaluation.obedience import (
 )
 from deploy.evaluation.people import LANGUAGES, Life, Person, Place, data_people, lives, shop_people
 from deploy.evaluation.progress import Steps
-from deploy.evaluation.retrieval import Hits, popularity_before, rank_held_out
+from deploy.evaluation.retrieval import CoVisitation, Hits, popularity_before, rank_held_out
 from deploy.evaluation.scores import Score, Scores
 from deploy.evaluation.text_check import telling_names
 from deploy.evaluation.writing import NarratorDesk, Written
@@ -113,6 +113,8 @@ class Session:
             file.unlink(missing_ok=True)
         self.desk = NarratorDesk(self.model, settings.narrator, file)
         self.findings = Findings()
+        self._popularity: dict[str, Counter[str]] = {}
+        self._covisitation: dict[str, CoVisitation] = {}
 
     def run(self) -> Findings:
         """Every measure."""
@@ -130,7 +132,7 @@ class Session:
         messages = list(shop.simulate(EVENTS_PER_USER * len(shop.users)))
         place = Place(SHOP, self._catalogue(SHOP, shop.items), self.settings, shop)
         everyone = shop_people(shop, messages, len(shop.users))
-        self._popularity = {SHOP: popularity_before(everyone)}
+        self._learn(place, everyone)
         return self._written(place, everyone)
 
     def _data_authors(self) -> list[Author]:
@@ -142,8 +144,13 @@ class Session:
         messages = movielens_messages(dataset, self.plan.seed)
         place = Place(DATA, self._catalogue(DATA, list(dataset.items())), self.settings)
         everyone = data_people(messages, len(dataset.user_ids()), self.plan.seed)
-        self._popularity[DATA] = popularity_before(everyone)
+        self._learn(place, everyone)
         return self._written(place, everyone)
+
+    def _learn(self, place: Place, everyone: Sequence[Person]) -> None:
+        """What is known of items from all users before their cuts."""
+        self._popularity[place.name] = popularity_before(everyone)
+        self._covisitation[place.name] = CoVisitation(everyone, place.catalogue)
 
     def _catalogue(self, name: str, items: Sequence[Item]) -> Catalogue:
         catalogue = Catalogue()
@@ -196,8 +203,9 @@ class Session:
                 on_done(min(start + ENCODED_AT_ONCE, len(able)), len(able))
         for author in able:
             query = self.encoder.encode([author.written.profile.text])[0]
-            popularity: Counter[str] = self._popularity[author.place.name]
-            ranks = rank_held_out(author.person, query, popularity, author.place.catalogue)
+            popularity = self._popularity[author.place.name]
+            covisitation, text = self._covisitation[author.place.name], author.written.profile.text
+            ranks = rank_held_out(author.person, text, query, popularity, covisitation, author.place.catalogue)
             self.findings.hits.setdefault((author.place.name, author.person.language), Hits()).add(ranks)
 
     def _revoke(self, authors: Sequence[Author]) -> None:

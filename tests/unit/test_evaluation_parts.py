@@ -10,7 +10,7 @@ from deploy.evaluation.html_report import bars, curve
 from deploy.evaluation.obedience import WAYS, Case, asserts_interest, disobeyed, reversal_cases
 from deploy.evaluation.people import Life, Person, Place, data_people, lives, shop_people
 from deploy.evaluation.report import visible
-from deploy.evaluation.retrieval import Hits, middle_rank, popularity_before, rank_held_out
+from deploy.evaluation.retrieval import CoVisitation, Hits, middle_rank, popularity_before, rank_held_out
 from deploy.evaluation.writing import NarratorDesk
 from producers.shop import Shop, time_of
 from schemas.messages import BehaviorEvent, Item, ItemVector, RecommendedItem, UserProfile
@@ -78,9 +78,21 @@ def test_the_text_finds_what_it_is_about_and_popularity_what_many_met(place: Pla
     people = [person for person in shop_people(SHOP, MESSAGES, 60) if person.held_out]
     popularity = popularity_before(people)
     truth = place.catalogue.rows([people[0].held_out])[0]
-    hits = rank_held_out(people[0], place.catalogue.matrix[truth], popularity, place.catalogue)
-    assert hits.profile == [1.0]
+    covisitation = CoVisitation(people, place.catalogue)
+    hits = rank_held_out(people[0], "", place.catalogue.matrix[truth], popularity, covisitation, place.catalogue)
+    assert hits.profile == hits.covisited == [1.0], "a text that names nothing leaves it to the vector"
     assert hits.popularity[0] > 1 and Hits.rate(hits.profile) == 1.0
+
+
+def test_what_the_text_names_brings_what_the_same_users_met(place: Place) -> None:
+    first, second, third = SHOP.items[:3]
+    pair = tuple(
+        BehaviorEvent(event_id=i.item_id, user_id="u", item_id=i.item_id, type="view", event_time_ms=10**12)
+        for i in (first, second)
+    )
+    scores = CoVisitation([Person("u", "en", pair)], place.catalogue).scores(f"She has viewed “{first.title}”.")
+    rows = place.catalogue.rows([first.item_id, second.item_id, third.item_id])
+    assert scores[rows].round(3).tolist() == [0.0, 1.0, 0.0]
 
 
 def test_every_way_to_take_back_an_interest_is_tried_in_both_languages(place: Place, users: Any) -> None:
