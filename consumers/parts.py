@@ -13,8 +13,8 @@ MAX_DISLIKES = 3
 MAX_TRENDS = 4
 MAX_HABITS = 5
 MAX_VIEWED = 3
-VIEWED_COLUMNS = 100
-"""Titles beyond this width together are left out, though the newest never is: each character costs time to write."""
+VIEWED_COLUMNS = 48
+"""Titles beyond this width together are left out, but never the newest: each costs time, and a small model loses the third."""
 TREND_GROUPS: dict[tuple[str, str], Group] = {
     ("likes", "new"): "new",
     ("likes", "reversed"): "back",

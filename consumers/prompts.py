@@ -86,14 +86,14 @@ def prompt_of(
     turn: int = 0,
 ) -> str:
     """The prompt for a sheet with the wording of `variant`. `turn` turns the examples round, as small models copy the last."""
-    question = "\n".join([*fact_lines(sheet, language, variant), *fault_lines(faults, language)])
-    if style == "tuned":
-        return template.render(TEXTS.of(language).system, (), question)
+    question, corrections = "\n".join(fact_lines(sheet, language, variant)), fault_lines(faults, language)
+    if style == "tuned":  # the corrections stand apart from the facts, or a small model writes them into the sentence
+        return template.render("\n".join([TEXTS.of(language).system, *corrections]), (), question)
     examples = [_example(person, sheet) for person in FEW_SHOT.of(language).people]
     turn %= len(examples)
     examples = examples[turn:] + examples[:turn]
     turns = [("\n".join(fact_lines(each, language, variant)), sentence(each, language, variant)) for each in examples]
-    return template.render(FEW_SHOT.of(language).system, turns, question)
+    return template.render(FEW_SHOT.of(language).system, turns, "\n".join([question, *corrections]))
 
 
 def variant_of(sheet: Sheet, attempt: int = 0) -> int:

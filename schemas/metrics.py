@@ -19,6 +19,11 @@ PARTITIONS = Gauge("portrait_partitions", "User partitions assigned to this work
 LOST_MESSAGES = Counter(
     "portrait_lost_messages", "Messages that retention deleted before they were read; their loss was accepted", ["topic"]
 )
+REPEATED = Counter(
+    "portrait_repeated_messages",
+    "Messages left out because they were read before: the client had gone back by itself",
+    ["topic"],
+)
 RESTORED = Counter("portrait_restored_records", "Changelog records read to restore stores")
 RESTORE_REMAINING = Gauge("portrait_restore_remaining_records", "Changelog records left to restore")
 READY = Gauge("portrait_ready", "1 when this process does its work")

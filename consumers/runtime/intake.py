@@ -2,15 +2,18 @@
 
 import logging
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from confluent_kafka import Consumer, KafkaError, Message
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message
+from confluent_kafka import TopicPartition as KafkaTopicPartition
 
 from consumers.runtime.clients import RawRecord, end_of_partition, raw_record
 from consumers.runtime.processor import Record, TopicPartition
 from schemas.errors import BadMessage, TaskMigrated
+from schemas.metrics import REPEATED
 from schemas.wire import dead_letter_headers
 
 log = logging.getLogger("portrait.intake")
@@ -54,21 +57,24 @@ class Intake:
 class Poller:
     """Reads the inputs. `ends` holds the offset at which each partition was last seen to end.
 
-    `reads` says whether a partition is ours and placed. One poll can revoke a partition, or give it anew, and return messages
-    fetched before that; they would be folded twice, as the partition is placed at its committed offset later.
+    `next_offset` says which offset of a partition comes next; None when it is not ours or not placed. One poll can revoke a
+    partition, or give it anew, and return messages fetched before that; they would be folded twice, as the partition is placed
+    at its committed offset later. And after a broker's restart librdkafka 2.16 was seen to go back to a log's beginning by
+    itself, where the partition was assigned before it was placed: it seems to obey a late answer to that first question. So
+    what comes before the next offset is left out, and the partition placed again.
     """
 
     def __init__(
         self,
         consumer: Consumer,
         decode: Decoder,
-        reads: Callable[[TopicPartition], bool],
+        next_offset: Callable[[TopicPartition], int | None],
         max_batch: int,
         max_wait_s: float,
     ) -> None:
         self._consumer = consumer
         self._decode = decode
-        self._reads = reads
+        self._next_offset = next_offset
         self._max_batch = max_batch
         self._max_wait_s = max_wait_s
         self.ends: dict[TopicPartition, int] = {}
@@ -86,8 +92,9 @@ class Poller:
 
     def _take(self, messages: Iterable[Message], intake: Intake) -> None:
         """Every message passes here: nothing is done per message that can be done per run of one partition's messages."""
-        decode, add = self._decode, intake.records.append
-        source, reads = TopicPartition("", -1), False
+        decode, add, positions = self._decode, intake.records.append, intake.positions
+        source, wanted = TopicPartition("", -1), None
+        behind: Counter[TopicPartition] = Counter()
         for message in messages:
             error = message.error()
             if error is not None:
@@ -96,22 +103,40 @@ class Poller:
             raw = raw_record(message)
             if raw.partition != source.partition or raw.topic != source.topic:
                 source = TopicPartition(raw.topic, raw.partition)
-                if not (reads := self._reads(source)):
+                wanted = self._next_offset(source)
+                if wanted is None:
                     log.info("%s-%d is not read now; leaving out messages from offset %d on", *source, raw.offset)
-            if not reads:
+                else:
+                    wanted = max(wanted, positions.get(source, 0))
+            if wanted is None:
                 continue
-            intake.positions[source] = raw.offset + 1
+            if raw.offset < wanted:
+                behind[source] += 1
+                continue
+            positions[source] = wanted = raw.offset + 1
             try:
                 key, decoded = decode(raw)
             except BadMessage as refusal:
                 intake.dead_letters.append(_dead_letter(source, raw, refusal))
             else:
                 add(Record(*source, raw.offset, raw.timestamp_ms, key, decoded))
+        for source, number in behind.items():
+            self._go_on(source, number, intake)
+
+    def _go_on(self, source: TopicPartition, number: int, intake: Intake) -> None:
+        """Place a partition again of which `number` messages came that were read before."""
+        wanted = max(self._next_offset(source) or 0, intake.positions.get(source, 0))
+        log.warning("%s-%d went back by itself; %d messages before offset %d are left out", *source, number, wanted)
+        REPEATED.labels(topic=source.topic).inc(number)
+        try:
+            self._consumer.seek(KafkaTopicPartition(*source, wanted))
+        except KafkaException as error:
+            log.warning("%s-%d cannot be placed again: %s", *source, error)  # then the rest of them is left out one by one
 
     def _not_a_record(self, message: Message, error: KafkaError) -> None:
         if error.code() == KafkaError._PARTITION_EOF:
             topic, partition, offset = end_of_partition(message)
-            if self._reads(source := TopicPartition(topic, partition)):
+            if self._next_offset(source := TopicPartition(topic, partition)) is not None:
                 self.ends[source] = offset
         elif error.fatal() or not (error.retriable() or error.code() in _PASSING):
             raise TaskMigrated(f"the input consumer failed ({error.name()}): {error.str()}")

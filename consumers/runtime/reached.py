@@ -26,6 +26,10 @@ class Reached:
     def __iter__(self) -> Iterator[TopicPartition]:
         return iter(self._folded)
 
+    def next_offset(self, part: TopicPartition, committed: int) -> int:
+        """The offset of an input partition that comes next, where `committed` is the group's."""
+        return max(self._folded.get(part, 0), committed)
+
     def drop(self, parts: Iterable[TopicPartition]) -> None:
         """These are read by another now, or again."""
         for part in parts:

@@ -139,9 +139,13 @@ class Worker:
         self._assignment = Assignment(
             self._consumer, self._processor.inputs, open_store, self._restorer, placement, self._drop
         )
-        self._poller = Poller(
-            self._consumer, self._decode, self._assignment.reads, runtime.max_batch, runtime.max_wait_ms / 1000
-        )
+        self._poller = Poller(self._consumer, self._decode, self._next_offset, runtime.max_batch, runtime.max_wait_ms / 1000)
+
+    def _next_offset(self, part: TopicPartition) -> int | None:
+        """Which offset of an input partition is to be folded next; None while it is not read."""
+        if not self._assignment.reads(part):
+            return None
+        return self._reached.next_offset(part, self._assignment.tasks[part.partition].input_offsets.get(part.topic, 0))
 
     def _leave(self) -> None:
         self._health.ready(False)

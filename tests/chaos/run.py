@@ -145,6 +145,7 @@ def main(
     seed: Annotated[int | None, typer.Option(help="repeat a run's faults; drawn and printed by default")] = None,
     events_per_s: Annotated[float, typer.Option(help="how fast events are sent")] = 700.0,
     workers: Annotated[int, typer.Option(help="worker processes")] = 2,
+    pause_s: Annotated[float, typer.Option(help="mean time between two faults")] = 2.0,
     only: Annotated[str, typer.Option(help="only faults whose name holds this, as `network`")] = "",
     keep: Annotated[Path | None, typer.Option(help="a new folder for data and logs, kept; default: a temporary one")] = None,
 ) -> None:
@@ -152,7 +153,7 @@ def main(
     if keep is not None and keep.exists():
         raise typer.BadParameter(f"{keep} exists: a run needs a new folder", param_hint="--keep")
     drawn = random.SystemRandom().randrange(1_000_000) if seed is None else seed
-    plan = Plan(minutes, drawn, workers=workers, events_per_s=events_per_s, only=only)
+    plan = Plan(minutes, drawn, workers=workers, events_per_s=events_per_s, pause_s=pause_s, only=only)
     console = Console(stderr=True)
     console.print(f"seed {plan.seed}")
     meter = MachineMeter()
@@ -165,7 +166,7 @@ def main(
     report = {
         "report": "chaos", "events": verdict.pop("events"), "faults": sum(outcome.faults.values()), **verdict,
         "sent": outcome.sent, "faults_by_kind": outcome.faults, "restarted": outcome.restarted, "seed": plan.seed,
-        "minutes": plan.minutes, "workers": plan.workers, "events_per_s": plan.events_per_s,
+        "minutes": plan.minutes, "workers": plan.workers, "events_per_s": plan.events_per_s, "pause_s": plan.pause_s,
         **meter.report(),
     }  # fmt: skip
     print(json.dumps(report))

@@ -5,11 +5,13 @@ from typing import Any, cast
 
 import pytest
 from confluent_kafka import Consumer, KafkaError
+from confluent_kafka import TopicPartition as KafkaTopicPartition
 
 from consumers.runtime.clients import RawRecord
 from consumers.runtime.intake import Intake, Poller
 from consumers.runtime.processor import TopicPartition
 from schemas.errors import BadMessage, TaskMigrated
+from schemas.metrics import REPEATED
 
 
 @dataclass
@@ -50,6 +52,10 @@ class FakeConsumer:
 
     def __init__(self, messages: list[FakeMessage]) -> None:
         self._messages = messages
+        self.sought: list[tuple[str, int, int]] = []
+
+    def seek(self, part: KafkaTopicPartition) -> None:
+        self.sought.append((part.topic, part.partition, part.offset))
 
     def consume(self, number: int, timeout_s: float) -> list[FakeMessage]:
         given, self._messages = self._messages[:number], self._messages[number:]
@@ -63,7 +69,10 @@ def decode(raw: RawRecord) -> tuple[str, Any]:
 
 
 def polled(messages: list[FakeMessage], read: set[TopicPartition]) -> tuple[Intake, Poller]:
-    poller = Poller(cast(Consumer, FakeConsumer(messages)), decode, read.__contains__, max_batch=100, max_wait_s=0.0)
+    def next_offset(part: TopicPartition) -> int | None:
+        return 0 if part in read else None
+
+    poller = Poller(cast(Consumer, FakeConsumer(messages)), decode, next_offset, max_batch=100, max_wait_s=0.0)
     intake = Intake()
     poller.poll(intake)
     return intake, poller
@@ -105,3 +114,24 @@ def test_a_failed_consumer_is_left_and_a_passing_failure_is_not() -> None:
     polled([FakeMessage(("a", 0, 0), KafkaError(KafkaError._TRANSPORT))], set())
     with pytest.raises(TaskMigrated):
         polled([FakeMessage(("a", 0, 0), KafkaError(KafkaError.TOPIC_AUTHORIZATION_FAILED))], set())
+
+
+def test_a_client_that_goes_back_by_itself_is_placed_again_and_nothing_is_folded_twice() -> None:
+    """After a broker's restart a partition was read from its beginning again, onto states that held all of it."""
+    part = TopicPartition("a", 0)
+    consumer = FakeConsumer([FakeMessage(("a", 0, offset)) for offset in (7, 8, 0, 1, 2)] + [FakeMessage(("b", 0, 0))])
+    poller = Poller(cast(Consumer, consumer), decode, {part: 7, TopicPartition("b", 0): 0}.get, max_batch=100, max_wait_s=0.0)
+    before = REPEATED.labels(topic="a")._value.get()
+    intake = Intake()
+    poller.poll(intake)
+    assert [(record.topic, record.offset) for record in intake.records] == [("a", 7), ("a", 8), ("b", 0)]
+    assert intake.positions[part] == 9 and consumer.sought == [("a", 0, 9)]
+    assert REPEATED.labels(topic="a")._value.get() == before + 3
+
+
+def test_what_lies_before_the_committed_offset_is_not_folded_again() -> None:
+    consumer = FakeConsumer([FakeMessage(("a", 0, 0)), FakeMessage(("a", 0, 1))])
+    poller = Poller(cast(Consumer, consumer), decode, {TopicPartition("a", 0): 2}.get, max_batch=100, max_wait_s=0.0)
+    intake = Intake()
+    poller.poll(intake)
+    assert not intake.records and not intake.positions and set(consumer.sought) == {("a", 0, 2)}
