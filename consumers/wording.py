@@ -10,7 +10,7 @@ from schemas.messages import Language
 FIELD_OF_WORK = re.compile(r"(ing|ment|care|tion|tics|ance|logy|law|it|sales|media)$", re.IGNORECASE)
 """Occupations that name a field ("marketing"), not a person ("technician")."""
 CONDITION = frozenset({"retired", "unemployed", "self-employed", "freelance"})
-NEEDS_QUOTES = re.compile(r"[,.;:!?&，。、；：！？]|\band\b|\bor\b|\bbut\b|和|与|及|但", re.IGNORECASE)
+NEEDS_QUOTES = re.compile(r"[,.;:!?&<>{}|=\\，。、；：！？]|\band\b|\bor\b|\bbut\b|和|与|及|但", re.IGNORECASE)
 
 
 def kind_of_work(occupation: str) -> Literal["condition", "field", "occupation"]:

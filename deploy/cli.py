@@ -9,6 +9,7 @@ from typer.core import TyperGroup
 
 from deploy import ask_commands, dead_letter_commands, live_commands, produce_commands, run_commands, state_commands
 from deploy.demo import commands as demo_commands
+from deploy.evaluation import commands as evaluation_commands
 from deploy.local import commands as local_stack
 from deploy.tuning import commands as tuning_commands
 from schemas.errors import ConfigError, PortraitError
@@ -59,6 +60,7 @@ ask_commands.register(app)
 state_commands.register(app)
 dead_letter_commands.register(app)
 tuning_commands.register(app)
+evaluation_commands.register(app)
 
 if __name__ == "__main__":
     app()

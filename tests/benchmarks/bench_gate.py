@@ -16,10 +16,10 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from deploy.evaluation.gate_material import Material, movielens_material, shop_material
+from deploy.evaluation.gate_replay import WITHIN, Outcome, Replay
 from deploy.machine import MachineMeter
 from schemas.settings import ProfilerSettings, Settings
-from tests.benchmarks.gate_material import Material, movielens_material, shop_material
-from tests.benchmarks.gate_replay import WITHIN, Outcome, Replay
 
 CURVE = (10, 40, 80)
 """Values of `refresh_events` beside the default."""

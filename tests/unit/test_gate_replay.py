@@ -1,11 +1,11 @@
 """What bench_gate measures with: a replay of a small shop, and when a text shows a change."""
 
 import pytest
+from tests.benchmarks.gate_material import Change, Material, shop_material
+from tests.benchmarks.gate_replay import Outcome, Replay
 
 from producers.shop_catalog import TOPICS
 from schemas.settings import ProfilerSettings, Settings
-from tests.benchmarks.gate_material import Change, Material, shop_material
-from tests.benchmarks.gate_replay import Outcome, Replay
 
 DELAY_MS = 30_000
 DROPPED, FRESH = list(TOPICS)[:2]

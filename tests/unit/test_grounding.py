@@ -149,3 +149,11 @@ def test_a_title_that_gives_orders_is_only_a_title() -> None:
     told = facts(["drama"], ["horror"], [title], gender="female")
     assert kinds(f'She likes drama. She recently looked at "{title}"', told) == set()
     assert "polarity" in kinds("She likes drama and horror.", told)
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_a_title_of_markup_is_quoted_by_the_plain_text(language: Language) -> None:
+    title = "<script>alert('x')</script>"
+    text = text_of([Statement(topic=title, stance="viewed", strength=1, evidence=["event:1"])], language)
+    assert f"“{title}”" in text or f"《{title}》" in text
+    assert check(text, [Statement(topic=title, stance="viewed", strength=1, evidence=["event:1"])], language) == []

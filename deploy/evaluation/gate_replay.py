@@ -16,16 +16,16 @@ from consumers.profile_jobs import ProfileJob
 from consumers.refresh import statement_topics
 from consumers.runtime.processor import Record
 from consumers.statements import statements
+from deploy.evaluation.gate_material import Change, Material
 from producers.shop import Timed, time_of
-from schemas.messages import BehaviorEvent, ProfileRequest, Statement, UserAttributes, UserProfile
+from schemas.messages import BehaviorEvent, Language, ProfileRequest, Statement, UserAttributes, UserProfile
 from schemas.settings import Settings
 from schemas.state import UserState
 from schemas.topics import BEHAVIOR_EVENTS, USER_ATTRIBUTES, USER_CONTROLS, USER_PROFILES
-from tests.benchmarks.gate_material import Change, Material
 
 WITHIN = 20
 """Events of the user after a change in which the text is to show it."""
-LANGUAGES = frozenset({"en", "zh"})
+LANGUAGES: frozenset[Language] = frozenset({"en", "zh"})
 
 
 @dataclass

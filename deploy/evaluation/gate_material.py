@@ -1,4 +1,4 @@
-"""What bench_gate replays: messages in order of time, the catalogue, and, for the demo shop, the true changes of interest."""
+"""What a replay of the refresh gate takes: messages in order of time, the catalogue, and the demo shop's true changes."""
 
 import random
 from collections.abc import Sequence
@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from consumers.catalogue import Catalogue
-from producers.dataset import open_dataset
+from consumers.catalogue import Catalogue, Floats
+from producers.dataset import Dataset, open_dataset
 from producers.replay import profile_consent
 from producers.shop import Shop, Timed, time_of
 from producers.shop_catalog import LANGUAGES, TOPICS, topic_of_tag
@@ -80,12 +80,16 @@ def movielens_material(folder: Path, seed: int, users: int, vectors: Path | None
     Everyone is taken to agree to a profile, as the data has no consents.
     """
     dataset = open_dataset(folder)
+    return Material("movielens", catalogue_of(list(dataset.items()), vectors), movielens_messages(dataset, seed, users))
+
+
+def movielens_messages(dataset: Dataset, seed: int, users: int = 0) -> list[Timed]:
+    """What users of a data folder declare and do, and their consent to a profile, in order of time; `users` 0 is all."""
     user_ids = sorted(dataset.user_ids())
     chosen = set(random.Random(seed).sample(user_ids, min(users, len(user_ids))) if users else user_ids)
     messages: list[Timed] = [*dataset.attributes()]
     messages += [profile_consent(user_id, dataset.times.first_ms) for user_id in user_ids]
-    messages = [message for message in chain(messages, dataset.events()) if message.user_id in chosen]
-    return Material("movielens", catalogue_of(list(dataset.items()), vectors), sorted(messages, key=time_of))
+    return sorted((message for message in chain(messages, dataset.events()) if message.user_id in chosen), key=time_of)
 
 
 def catalogue_of(items: Sequence[Item], vectors: Path | None) -> Catalogue:
@@ -106,15 +110,15 @@ def catalogue_of(items: Sequence[Item], vectors: Path | None) -> Catalogue:
     return catalogue
 
 
-def _read(path: Path) -> dict[str, np.ndarray]:
+def _read(path: Path) -> dict[str, Floats]:
     stored = np.load(path)
     return dict(zip(stored["ids"].tolist(), stored["vectors"], strict=True))
 
 
-_directions: dict[str, np.ndarray] = {}
+_directions: dict[str, Floats] = {}
 
 
-def _direction(name: str) -> np.ndarray:
+def _direction(name: str) -> Floats:
     """A direction of its own for each name, always the same."""
     if name not in _directions:
         source = random.Random(name)

@@ -1,0 +1,1 @@
+"""What profiles are worth, measured: truth of statements and texts, obedience, attacks, cost, and use for retrieval."""
