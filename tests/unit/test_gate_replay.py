@@ -1,9 +1,9 @@
 """What bench_gate measures with: a replay of a small shop, and when a text shows a change."""
 
 import pytest
-from tests.benchmarks.gate_material import Change, Material, shop_material
-from tests.benchmarks.gate_replay import Outcome, Replay
 
+from deploy.evaluation.gate_material import Change, Material, shop_material
+from deploy.evaluation.gate_replay import Outcome, Replay
 from producers.shop_catalog import TOPICS
 from schemas.settings import ProfilerSettings, Settings
 
