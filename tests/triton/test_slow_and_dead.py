@@ -30,7 +30,7 @@ MODELS = Path(__file__).with_name("models")
 CLOSED, OPEN = 0, 2
 TIMEOUT_S = 1.0
 LONGEST_PAUSE_S = 0.8
-ITEM_COUNT = 300
+ITEM_COUNT = 900
 OUTAGE_S = 3.0
 FAST_S = 0.05
 """A call that is not made takes no longer."""
