@@ -14,7 +14,7 @@ def history_drift(state: UserState, catalogue: Catalogue, rules: InterestRules) 
     remembered with the profile. 0 too where it cannot be told: without a text, when the history holds none of the events that
     the text knew, and while no item of either has a vector.
     """
-    known = _events_known(state)
+    known = events_known(state)
     if not 0 < known < len(state.events):
         return 0.0
     rows = catalogue.rows([event.item_id for event in state.events])
@@ -31,10 +31,10 @@ def age_of_text_ms(state: UserState) -> int:
     """
     if state.profile is None or not state.events:
         return 0
-    return state.events[-1].event_time_ms - state.events[max(_events_known(state) - 1, 0)].event_time_ms
+    return state.events[-1].event_time_ms - state.events[max(events_known(state) - 1, 0)].event_time_ms
 
 
-def _events_known(state: UserState) -> int:
+def events_known(state: UserState) -> int:
     """How many events of the history, from the oldest on, the last text knew; those that came late since are taken for old."""
     if state.profile is None:
         return 0

@@ -19,8 +19,12 @@ LEAST_SPAN_MS = 24 * 3_600_000
 """Below so many events or so much time there is no rise or fall to speak of."""
 RISE = 1.5
 FALL = 0.5
-SELDOM = 1.28
-"""Standard deviations: one chance in ten."""
+SELDOM_RISES, SELDOM_FADES = 2.0, 1.28
+"""Standard deviations: one chance in forty, and in ten. A rise is called for every like, what fades seldom comes back."""
+QUIET_EVENTS = (10, 12, 16)
+"""A like fades when it has been quiet for so many newest events; the fewer, the more often it must have been met before."""
+QUIET_CHANCE = 0.1
+"""A like that was not met at all fades when that had at most this chance."""
 HALF_SURE = 2.0
 """The supporting weight at which confidence is 0.5 when nothing speaks against it."""
 WORD_SUPPORT = 18.0
@@ -78,9 +82,8 @@ class Window(NamedTuple):
             _older(state, items, type_weights),
         )
 
-    def shares(self, places: Sequence[int]) -> tuple[tuple[int, int], tuple[int, int]]:
-        """Items among those places, and all items: before the newest third and in it. Each item counts once on a side."""
-        at = self.recent_from
+    def shares(self, places: Sequence[int], at: int) -> tuple[tuple[int, int], tuple[int, int]]:
+        """Items among those places, and all items: before place `at` and from it on. Each item counts once on a side."""
         before = {self.item_ids[place] for place in places if place < at}
         recent = {self.item_ids[place] for place in places if place >= at}
         all_before, all_recent = set(self.item_ids[:at]) - {None}, set(self.item_ids[at:]) - {None}
@@ -175,16 +178,37 @@ def _course(in_force: Sequence[Entry], older: float, window: Window, told: bool)
     A rise or fall is one that chance seldom makes of a share that stays the same.
     """
     places = [entry.place for entry in in_force if not entry.is_word]
-    (before, all_before), (recent, all_recent) = window.shares(places)
+    (before, all_before), (recent, all_recent) = window.shares(places, window.recent_from)
     if not window.tells_trends or not all_before or not all_recent:
         return "steady"
     if not before and older < HELD:
         return "steady" if told or not recent else "new"
-    overall = (before + recent) / (all_before + all_recent)
-    spread = math.sqrt(overall * (1.0 - overall) * (1.0 / all_before + 1.0 / all_recent))
-    share_before, share_recent = before / all_before, recent / all_recent
-    if share_recent >= RISE * share_before and share_recent - share_before > SELDOM * spread:
-        return "rising"
-    if not told and share_recent <= FALL * share_before and share_before - share_recent > SELDOM * spread:
+    if _fades(places, window):
         return "fading"
+    share_before, share_recent = before / all_before, recent / all_recent
+    spread = _spread(before + recent, all_before, all_recent)
+    if share_recent >= RISE * share_before and share_recent - share_before > SELDOM_RISES * spread:
+        return "rising"
     return "steady"
+
+
+def _fades(places: Sequence[int], window: Window) -> bool:
+    """Whether it was met much less of late than before: in the newest 10, 12 or 16 events, at most two thirds of all."""
+    size = len(window.item_ids)
+    for newest in QUIET_EVENTS:
+        (before, all_before), (recent, all_recent) = window.shares(places, max(size - newest, 0))
+        if 3 * newest > 2 * size or not all_before or not all_recent:
+            continue
+        share_before, share_recent = before / all_before, recent / all_recent
+        if not recent and (1.0 - share_before) ** all_recent < QUIET_CHANCE:
+            return True
+        spread = _spread(before + recent, all_before, all_recent)
+        if recent and share_recent <= FALL * share_before and share_before - share_recent > SELDOM_FADES * spread:
+            return True
+    return False
+
+
+def _spread(supporting: int, all_before: int, all_recent: int) -> float:
+    """The standard deviation of a difference of shares that chance makes."""
+    overall = supporting / (all_before + all_recent)
+    return math.sqrt(overall * (1.0 - overall) * (1.0 / all_before + 1.0 / all_recent))

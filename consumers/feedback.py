@@ -11,6 +11,9 @@ from schemas.state import HistoryEvent
 RATING_NEUTRAL = 3.0
 RATING_STEP = 2.0
 RATING_LIMIT = 10.0
+GLANCE_S = 15.0
+"""A look that ended sooner found nothing, and says nothing for its item (web analytics call a visit engaged from 10 s on)."""
+_LOOKS = frozenset({"view", "click", "play"})
 
 _ASKS_FOR_LESS = re.compile(
     r"less of this|(?:no|not) more (?:of this|like this)|stop (?:showing|recommending)|don't show me|not interested(?! in)"
@@ -26,10 +29,13 @@ _BLAMES = re.compile(
 def event_weight(event_type: EventType, value: float | None, type_weights: Mapping[EventType, float]) -> float:
     """The weight of an event: its type's weight, or for a rating (stars - 3) * 2, so that low stars count against, within ±10.
 
-    `type_weights` is `FoldSettings.type_weights`; an unknown type weighs 0.
+    `type_weights` is `FoldSettings.type_weights`; an unknown type weighs 0. A glance weighs 0 too.
     """
-    if event_type == "rating" and value is not None:
-        return max(-RATING_LIMIT, min(RATING_LIMIT, (value - RATING_NEUTRAL) * RATING_STEP))
+    if value is not None:
+        if event_type == "rating":
+            return max(-RATING_LIMIT, min(RATING_LIMIT, (value - RATING_NEUTRAL) * RATING_STEP))
+        if value < GLANCE_S and event_type in _LOOKS:
+            return 0.0
     return type_weights.get(event_type, 0.0)
 
 
@@ -42,6 +48,13 @@ def heard_weight(event: HistoryEvent, type_weights: Mapping[EventType, float]) -
     if verdict == "less":
         return type_weights.get("not_interested", 0.0)
     return -abs(weight) if verdict == "blame" else weight
+
+
+def is_refusal(event: HistoryEvent, type_weights: Mapping[EventType, float]) -> bool:
+    """Whether the user said that they do not want the item: by a button, or in a comment."""
+    if event.type in ("not_interested", "dislike"):
+        return True
+    return event.type == "comment" and heard_weight(event, type_weights) < 0
 
 
 @lru_cache(maxsize=10_000)

@@ -1,13 +1,14 @@
 """The refresh gate: whether a text is asked for after a micro-batch, and what it is to say. Pure; the profiler asks it."""
 
+from collections import Counter
 from typing import NamedTuple
 
 from msgspec.structs import replace
 
 from consumers.catalogue import Catalogue
 from consumers.consent import consents
-from consumers.drift import age_of_text_ms, history_drift
-from consumers.feedback import event_weight
+from consumers.drift import age_of_text_ms, events_known, history_drift
+from consumers.feedback import event_weight, is_refusal
 from consumers.interests import InterestRules
 from consumers.overlay import Touched
 from consumers.refresh import LASTING, PRIORITY, Reason, enough_for_a_text, profile_language, refresh_reason, statement_topics
@@ -16,6 +17,8 @@ from schemas.messages import Language, ProfileRequest, Statement
 from schemas.settings import FoldSettings, Settings
 from schemas.state import ItemCount, UserState
 
+LEAST_REFUSALS = 2
+"""Refusals of items with a tag that make it the tag that is refused."""
 CLEAR_DISLIKE = -4.0
 """An event that weighs so little is looked at at once, as is what the user wrote: it may have reversed what the text says."""
 
@@ -41,19 +44,37 @@ def wanted_text(
     items, vocabulary = catalogue.items, catalogue.vocabulary
     stated = statements(state, items, rules, vocabulary)
     drift, age_ms = _drift(state, catalogue, rules, settings), age_of_text_ms(state)
-    reason = refresh_reason(state, stated, settings, told, drift, age_ms)
+    refused = _refused_tags(state, catalogue, settings.fold)
+    reason = refresh_reason(state, stated, settings, told, drift, age_ms, refused=refused)
     back = settings.profiler.settle_events
-    if reason in LASTING and 0 < back < len(state.events) and not (reason == "reversed" and _told_by_event(user)):
-        before = statements(_as_of(state, back, settings.fold), items, rules, vocabulary)
-        reason = refresh_reason(state, stated, settings, told, drift, age_ms, earlier=statement_topics(before))
+    if reason in LASTING and 0 < back < len(state.events) and not (reason == "reversed" and _commented(user)):
+        before = statement_topics(statements(_as_of(state, back, settings.fold), items, rules, vocabulary))
+        reason = refresh_reason(state, stated, settings, told, drift, age_ms, before, refused)
     if reason is None:
         return None
     return WantedText(reason, profile_language(state, items, settings.profiler.default_language), stated)
 
 
-def _told_by_event(user: Touched) -> bool:
-    """Whether the user spoke against something in so many words, or by a button: what that turns has no need to last."""
-    return any(e.type in ("not_interested", "dislike") or (e.type == "comment" and e.text) for e in user.events)
+def _commented(user: Touched) -> bool:
+    """Whether the user has just written something: what that turns has no need to last."""
+    return any(event.type == "comment" and event.text for event in user.events)
+
+
+def _refused_tags(state: UserState, catalogue: Catalogue, rules: FoldSettings) -> frozenset[str]:
+    """Tags, case-folded, of what the user turned down by a button or in so many words: with several items, one of them since
+    the last text."""
+    if state.profile is None:
+        return frozenset()
+    known = events_known(state)
+    since: set[str] = set()
+    counts: Counter[str] = Counter()
+    for place, event in enumerate(state.events):
+        item = catalogue.items.get(event.item_id) if event.item_id is not None else None
+        if item is not None and is_refusal(event, rules.type_weights):
+            tags = {tag.casefold() for tag in item.tags}
+            counts.update(tags)
+            since |= tags if place >= known else set()
+    return frozenset(tag for tag in since if counts[tag] >= LEAST_REFUSALS)
 
 
 def _as_of(state: UserState, back: int, rules: FoldSettings) -> UserState:
@@ -105,10 +126,7 @@ def may_need_text(user: Touched, under_way: bool, settings: Settings) -> bool:
     if user.profile_arrived or worth_a_look(user.state, len(user.events), settings):
         return True
     weights = settings.fold.type_weights
-    return any(
-        event_weight(event.type, event.value, weights) <= CLEAR_DISLIKE or (event.type == "comment" and event.text)
-        for event in user.events
-    )
+    return _commented(user) or any(event_weight(event.type, event.value, weights) <= CLEAR_DISLIKE for event in user.events)
 
 
 def worth_a_look(state: UserState, new_events: int, settings: Settings) -> bool:

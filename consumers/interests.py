@@ -148,6 +148,8 @@ def _count_events(
     weights: Sequence[float],
 ) -> None:
     get_item, get_count, type_weights = items.get, counted.get, rules.type_weights
+    refused: dict[str, float] = {}
+    """Balances as the last event against the tag left them: while they stand, nothing came between."""
     for event, weight in zip(events, weights, strict=True):
         item = get_item(event.item_id) if weight and event.item_id is not None else None
         if item is None or not item.tags:
@@ -158,14 +160,19 @@ def _count_events(
             for tag in tags:
                 counted[tag] = get_count(tag, 0.0) + share
         else:
-            kept = kept_share(heard_weight(event, type_weights), len(tags))
+            heard = heard_weight(event, type_weights)
             for tag in tags:
                 balance = get_count(tag, 0.0)
-                counted[tag] = (balance * kept if balance > 0 else balance) + share
+                if balance > 0:
+                    balance *= kept_share(heard, 1 if refused.get(tag) == balance else len(tags))
+                counted[tag] = refused[tag] = balance + share
 
 
 def kept_share(weight: float, tags: int) -> float:
-    """What is left of a balance in favour of a tag after an event of this negative weight on an item with so many tags."""
+    """What is left of a balance in favour of a tag after an event of this negative weight on an item with so many tags.
+
+    Of two in a row that have the tag in common the second counts as if it were the item's only one.
+    """
     swept = -weight / SWEEP_WEIGHT
     return 1.0 - (swept if swept < SWEEP_LIMIT else SWEEP_LIMIT) / tags
 
@@ -197,10 +204,11 @@ def _entries(
         weight = heard_weight(event, rules.type_weights)
         size = len(item.tags)
         if weight:
-            kept = kept_share(weight, size) if weight < 0 else 1.0
             for tag in dict.fromkeys(tag.casefold() for tag in item.tags):
-                entry = Entry(place, weight / size, faded / size, (f"event:{event.event_id}",), kept)
-                entries.setdefault(tag, []).append(entry)
+                of_tag = entries.setdefault(tag, [])
+                again = bool(of_tag) and of_tag[-1].weight < 0 and not of_tag[-1].is_word
+                kept = kept_share(weight, 1 if again else size) if weight < 0 else 1.0
+                of_tag.append(Entry(place, weight / size, faded / size, (f"event:{event.event_id}",), kept))
     for words in said[bisect_right(places, len(state.events) - 1) :]:
         _enter_words(entries, words)
     return entries

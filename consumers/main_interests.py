@@ -5,7 +5,7 @@ it explains then count little for the others. What is left is strong on its own 
 more of the true interests and far fewer that only go along with one (docs/statements.md).
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 
 from consumers.interests import Interest
 
@@ -13,16 +13,22 @@ COMING = 0.4
 """An interest that is new or rising has to have only so much of the strength asked of others: it has had less time."""
 KEPT = 0.25
 """What an event still says of a tag when a tag already taken explains it."""
+MOSTLY = 0.8
+"""An interest of which so much is explained by a fading one fades with it."""
 
 
-def main_interests(found: Mapping[str, Interest], most: int, least: float, least_share: float) -> list[str]:
+def main_interests(
+    found: Mapping[str, Interest], most: int, least: float, least_share: float, explained: Set[str] = frozenset()
+) -> dict[str, Interest]:
     """At most `most` of the tags in `found`, which are all likes or all dislikes, in the order in which they were taken.
 
     The user's edits come first. Of the others, what is left of the weight must be `least`, and `least_share` of the strongest;
-    half of that for what is new or rising.
+    two fifths of that for what is new or rising. `explained` are ids of events that something else explains already. An
+    interest that a fading one explains fades with it.
     """
-    taken: list[str] = []
-    explained: set[str] = set()
+    taken: dict[str, Interest] = {}
+    explained = set(explained)
+    fading: set[str] = set()
     left = dict(found)
     enough = max(least, least_share * max((abs(interest.weight) for interest in found.values()), default=0.0))
     while left and len(taken) < most:
@@ -33,15 +39,21 @@ def main_interests(found: Mapping[str, Interest], most: int, least: float, least
             own[tag] >= (COMING * enough if interest.trend in ("new", "rising") else enough)
             or "field:edits" in interest.evidence
         ):
-            taken.append(tag)
+            if _share(interest, fading) >= MOSTLY:
+                interest = interest._replace(trend="fading")
+            taken[tag] = interest
             explained |= interest.shares.keys()
+            if interest.trend == "fading":
+                fading |= interest.shares.keys()
     return taken
 
 
-def _own_weight(interest: Interest, explained: set[str]) -> float:
-    """The size of the weight, less what is explained already: in proportion, as refusals have shrunk it."""
+def _share(interest: Interest, event_ids: Set[str]) -> float:
+    """How much of what supports the interest are these events."""
     total = interest.word_share + sum(interest.shares.values())
-    if not total:
-        return abs(interest.weight)
-    lost = sum(share for event_id, share in interest.shares.items() if event_id in explained)
-    return abs(interest.weight) * (1.0 - (1.0 - KEPT) * lost / total)
+    return sum(share for event_id, share in interest.shares.items() if event_id in event_ids) / total if total else 0.0
+
+
+def _own_weight(interest: Interest, explained: Set[str]) -> float:
+    """The size of the weight, less what is explained already: in proportion, as refusals have shrunk it."""
+    return abs(interest.weight) * (1.0 - (1.0 - KEPT) * _share(interest, explained))

@@ -1,7 +1,7 @@
 """Why a user's profile text is asked for again: because what it says has changed, not because something happened."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from typing import Literal
 
 from consumers.consent import consents
@@ -17,10 +17,11 @@ PRIORITY: dict[Reason, int] = {
 
 MAIN_LIKES = 3
 """Likes at the head of the list, which every text names."""
-CLEAR = 2.0
+CLEAR = 4.0
 """What a difference counts for that statements call a trend: a new or rising like, or one that fades."""
-VAGUE = 0.25
+VAGUE = 0.1
 """What it counts for when a like or dislike only trades places with others."""
+NEWS_STRENGTH = 0.35
 LASTING: frozenset[Reason] = frozenset({"reversed", "changed"})
 """Reasons from events alone, which come and go with them: they hold when they held some events ago too."""
 
@@ -33,13 +34,15 @@ def refresh_reason(
     drift: float = 0.0,
     age_ms: int = 0,
     earlier: Sequence[str] | None = None,
+    refused: Set[str] = frozenset(),
 ) -> Reason | None:
     """Why a new text should be asked for, or None. Without consent for the purpose `profile` there is never a reason.
 
     What the user said themselves counts at once; `told` says that they have just edited, muted or declared something. Other
     differences between statements and text count the sooner the more there are, and only those that were there `earlier`, in
     the topics of some events ago, where these are given. `drift` and `age_ms` are how far the user has moved since the text,
-    and how old it is (`consumers.drift`).
+    and how old it is (`consumers.drift`). `refused` are tags, case-folded, of what they turned down by a button or in so many
+    words since the text: a like that went with that need not have been gone earlier.
     """
     if not statements or not consents(state, "profile", settings.fold):
         return None
@@ -51,6 +54,8 @@ def refresh_reason(
         return "edited"
     if _declared_language(state) not in (None, profile.language) or _told_differ(now, then, told):
         return "declared"
+    if _turned_down(now, then, refused):
+        return "reversed"
     if _reversed(now, then) and (earlier is None or _reversed(earlier, then)):
         return "reversed"
     difference = differences(statements, then, earlier)
@@ -76,21 +81,27 @@ def differences(statements: Sequence[Statement], then: Sequence[str], earlier: S
     and the next text tells of them. Given the topics that held `earlier`, only what they say too counts.
     """
     known, topics = set(then), statement_topics(statements)
-    came = [s for s in statements if s.stance == "likes" and s.trend != "fading"][:MAIN_LIKES]
+    likes = [s for s in statements if s.stance == "likes" and s.trend != "fading"]
+    came = [s for at, s in enumerate(likes) if at < MAIN_LIKES or _is_news(s)]
     came = [statement for statement in came if _topic(statement) not in known and _held(_topic(statement), earlier)]
     went = [topic for topic in _likes(then)[:MAIN_LIKES] if topic not in topics and topic not in (earlier or ())]
     disliked = [topic for topic in topics if topic.startswith("dislikes:") and topic not in known and _held(topic, earlier)]
     other = VAGUE if any(statement.trend for statement in statements) else 1.0
     return (
-        sum(CLEAR if statement.trend in ("new", "rising") else other for statement in came)
+        sum(CLEAR if _is_news(statement) else other for statement in came)
         + sum(CLEAR if topic.replace("likes:", "fades:", 1) in topics else other for topic in went)
         + sum(VAGUE for _ in disliked)
     )
 
 
+def _is_news(like: Statement) -> bool:
+    """Whether a like is on its way up, and strong enough by now that it will hardly be gone again soon."""
+    return like.trend in ("new", "rising") and like.strength >= NEWS_STRENGTH
+
+
 def _held(topic: str, earlier: Sequence[str] | None) -> bool:
     """Whether the topic held earlier, a like among the main ones or next to them."""
-    return earlier is None or topic in (_likes(earlier)[: MAIN_LIKES + 1] if topic.startswith("likes:") else earlier)
+    return earlier is None or topic in (_likes(earlier) if topic.startswith("likes:") else earlier)
 
 
 def statement_topics(statements: Sequence[Statement]) -> list[str]:
@@ -152,6 +163,12 @@ def _reversed(now: Sequence[str], then: Sequence[str]) -> bool:
     turned = {"likes": "dislikes", "fades": "dislikes", "dislikes": "likes"}
     opposites = {f"{turned[stance]}:{tag}" for stance, _, tag in (topic.partition(":") for topic in then) if stance in turned}
     return not opposites.isdisjoint(now)
+
+
+def _turned_down(now: Sequence[str], then: Sequence[str], refused: Set[str]) -> bool:
+    """Whether the text names a like that was refused since and no longer holds."""
+    tags = [topic.removeprefix("likes:") for topic in _likes(then)] if refused else []
+    return any(tag.casefold() in refused and f"likes:{tag}" not in now for tag in tags)
 
 
 def _own_words_differ(state: UserState, profile: ProfileRef, differing: set[str]) -> bool:

@@ -1,6 +1,6 @@
 """Which statements hold of a user: computed from state and catalogue alone, each with the evidence it rests on."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Set
 
 from consumers.clean_text import clean as clean  # the narrator's parts know it from here
 from consumers.feedback import heard_weight
@@ -40,7 +40,7 @@ def statements(
     """
     found = interests(state, items, rules, vocabulary)
     return [
-        *_likes(found),
+        *_likes(found, _hidden_events(state, items)),
         *_dislikes(found),
         *_declared(state.attributes),
         *(_habit(habit) for habit in habits(state, items, rules, vocabulary)),
@@ -48,14 +48,23 @@ def statements(
     ]
 
 
-def _likes(found: Mapping[str, Interest]) -> Iterator[Statement]:
+def _hidden_events(state: UserState, items: Mapping[str, Item]) -> frozenset[str]:
+    """Ids of events on items with a tag that the user refuses or muted: it drew them, so they say little of other tags."""
+    hidden = Hidden.of(state)._replace(item_ids=frozenset())
+    if not hidden.names:
+        return frozenset()
+    known = ((event, items.get(event.item_id)) for event in state.events if event.item_id is not None)
+    return frozenset(f"event:{event.event_id}" for event, item in known if item is not None and hidden.hides(item))
+
+
+def _likes(found: Mapping[str, Interest], hidden: Set[str]) -> Iterator[Statement]:
     liked = {tag: interest for tag, interest in found.items() if interest.weight > 0 and clean(tag)}
-    yield from (_interest(tag, liked[tag]) for tag in main_interests(liked, MAX_LIKES, MIN_LIKE, MIN_SHARE))
+    yield from (_interest(*taken) for taken in main_interests(liked, MAX_LIKES, MIN_LIKE, MIN_SHARE, hidden).items())
 
 
 def _dislikes(found: Mapping[str, Interest]) -> Iterator[Statement]:
     disliked = {tag: interest for tag, interest in found.items() if interest.weight < 0 and clean(tag) and _is_sure(interest)}
-    yield from (_interest(tag, disliked[tag]) for tag in main_interests(disliked, MAX_DISLIKES, MIN_DISLIKE, 0.0))
+    yield from (_interest(*taken) for taken in main_interests(disliked, MAX_DISLIKES, MIN_DISLIKE, 0.0).items())
 
 
 def _is_sure(dislike: Interest) -> bool:

@@ -132,11 +132,11 @@ class ProfilerSettings(Group):
     )
     default_language: Language = "en"
     min_events: int = Field(3, ge=1, description="events before the first profile, unless tags are declared")
-    look_events: int = Field(5, ge=1, description="events of a user between two looks at whether their text still holds")
+    look_events: int = Field(3, ge=1, description="events of a user between two looks at whether their text still holds")
     refresh_events: int = Field(
         20, ge=1, description="new events, times differences between statements and text, that ask for a new text"
     )
-    settle_events: int = Field(4, ge=0, description="a difference counts when it was there so many events ago too; 0: at once")
+    settle_events: int = Field(3, ge=0, description="a difference counts when it was there so many events ago too; 0: at once")
     refresh_drift: float = Field(1.0, gt=0, description="1 - cosine between history then and now that asks for one; 2: never")
     refresh_drift_events: int = Field(30, ge=1, description="new events before drift is asked about")
     refresh_age_h: float = Field(24.0 * 180, gt=0, description="age of a text, in event time, that asks for a new one")

@@ -18,7 +18,7 @@ from consumers.runtime.processor import Record
 from consumers.statements import statements
 from deploy.evaluation.gate_material import Change, Material
 from producers.shop import Timed, time_of
-from schemas.messages import BehaviorEvent, Language, ProfileRequest, Statement, UserAttributes, UserProfile
+from schemas.messages import BehaviorEvent, Language, ProfileRequest, UserAttributes, UserProfile
 from schemas.settings import Settings
 from schemas.state import UserState
 from schemas.topics import BEHAVIOR_EVENTS, USER_ATTRIBUTES, USER_CONTROLS, USER_PROFILES
@@ -98,8 +98,10 @@ class Replay:
         if change and isinstance(message, BehaviorEvent) and now_ms >= change.changes_ms:
             self.outcome.after[message.user_id] += 1
         self._fold(Record(topic.name, 0, offset, now_ms, message.user_id, message))
-        if change and self.everything and self.outcome.after[message.user_id] in range(1, WITHIN + 1):
-            self._note_sayable(message.user_id, change)
+        if change and self.outcome.after[message.user_id]:
+            self._note_shown(message.user_id, change)
+            if self.everything and self.outcome.after[message.user_id] <= WITHIN:
+                self._note_sayable(message.user_id, change)
 
     def _fold(self, record: Record) -> None:
         """One message as a micro-batch of its own, as the profiler takes it."""
@@ -128,7 +130,6 @@ class Replay:
         if self._latest.get(request.user_id) != request.request_id:
             return
         del self._latest[request.user_id]
-        self._note_shown(request)
         profile = UserProfile(
             **request.model_dump(exclude={"reason", "priority", "statements"}),
             statements=request.statements,
@@ -139,25 +140,24 @@ class Replay:
             generated_at_ms=now_ms,
         )
         self._fold(Record(USER_PROFILES.name, 0, 0, now_ms, request.user_id, profile))
+        change = self.material.changes.get(request.user_id)
+        if change and self.outcome.after[request.user_id]:
+            self._note_shown(request.user_id, change)
 
-    def _note_shown(self, request: ProfileRequest) -> None:
-        change, outcome = self.material.changes.get(request.user_id), self.outcome
-        after = outcome.after[request.user_id] if change else 0
-        if change and after:
-            note(change, request.user_id, request.statements, after, outcome.shown_at, outcome.tag_shown_at)
+    def _note_shown(self, user_id: str, change: Change) -> None:
+        """Note it when the text in force, which may be older than the change, shows it."""
+        text, outcome = self._states[user_id].profile, self.outcome
+        note(change, user_id, text.topics if text else (), outcome.after[user_id], outcome.shown_at, outcome.tag_shown_at)
 
     def _note_sayable(self, user_id: str, change: Change) -> None:
         catalogue = self.material.catalogue
         stated = statements(self._states[user_id], catalogue.items, self._rules, catalogue.vocabulary)
         outcome = self.outcome
-        note(change, user_id, stated, outcome.after[user_id], outcome.sayable_at, outcome.tag_sayable_at)
+        note(change, user_id, statement_topics(stated), outcome.after[user_id], outcome.sayable_at, outcome.tag_sayable_at)
 
 
-def note(
-    change: Change, user_id: str, stated: Sequence[Statement], after: int, at: dict[str, int], tag_at: dict[str, int]
-) -> None:
-    """Note after how many events these statements show the change, if they are the first to do so."""
-    topics = statement_topics(stated)
+def note(change: Change, user_id: str, topics: Sequence[str], after: int, at: dict[str, int], tag_at: dict[str, int]) -> None:
+    """Note after how many events these topics of statements show the change, if they are the first to do so."""
     if change.is_shown_by(topics):
         at.setdefault(user_id, after)
     if change.is_shown_by(topics, themes=False):

@@ -40,7 +40,7 @@ from tests.chaos.feed import events
 RATES_PER_S = (100, 500, 1000)
 MODELS = Path(__file__).with_name("models")
 FILL_LIMIT_S = 240.0
-WARM_UP_RATE_PER_S = 500.0
+WARM_UP_RATE_PER_S = 1000.0
 
 
 class Bench:

@@ -133,6 +133,8 @@ class Reference:
             weight, last_ms = kept.get(event.item_id, (0.0, 0))
             stars = event.type == "rating" and event.value is not None
             gained = (event.value - 3) * 2 if stars and event.value is not None else self.rules.type_weights[event.type]
+            if event.type in ("view", "click", "play") and event.value is not None and event.value < 15:
+                gained = 0.0
             kept[event.item_id] = weight + gained, max(last_ms, event.event_time_ms)
             if len(kept) > self.rules.max_items:
                 del kept[min(kept, key=lambda item_id: (kept[item_id][1], item_id))]

@@ -98,8 +98,19 @@ def test_a_difference_that_has_just_come_waits_until_it_has_settled(catalogue: C
 def test_a_reversal_by_button_need_not_settle(kind: EventType, reason: str | None, catalogue: Catalogue) -> None:
     state = state_with(["sports"] * 20 + ["travel"] * 2, events_seen=21, likes=["sports", "travel"])
     for at in (-2, -1):
-        state.events[at] = HistoryEvent(state.events[at].event_time_ms, f"r{at}", "travel", "not_interested")
+        state.events[at] = HistoryEvent(state.events[at].event_time_ms, f"r{at}", "travel", kind, value=1.0)
     assert wanted(touched(state, 1, kind, profile_arrived=True), catalogue) == reason
+
+
+def test_a_like_that_refusals_took_away_asks_though_it_is_no_dislike_yet(catalogue: Catalogue) -> None:
+    def asked(refusals: int) -> str | None:
+        state = state_with(["sports"] * 20 + ["travel"] * 2, events_seen=22, likes=["sports", "travel"])
+        for at in range(refusals):
+            state.events.append(HistoryEvent(state.events[-1].event_time_ms + 1, f"r{at}", "travel", "dislike"))
+            state.type_counts["dislike"] = at + 1
+        return wanted(touched(state, 1, "dislike"), catalogue)
+
+    assert [asked(1), asked(2)] == [None, "reversed"]
 
 
 def test_drift_asks_though_the_topics_hold(catalogue: Catalogue) -> None:

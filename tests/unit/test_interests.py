@@ -1,7 +1,9 @@
 """Interests and statements: what holds of a user, and why."""
 
-from consumers.interests import InterestRules, event_weights, interests, tag_weights
+from consumers.interests import Interest, InterestRules, event_weights, interests, tag_weights
+from consumers.main_interests import main_interests
 from consumers.statements import clean, statements
+from schemas.messages import EventType, Trend
 from schemas.settings import FoldSettings
 from schemas.state import Attributes, HistoryEvent, UserState
 from tests.unit.profile_cases import Happened, item, state_of
@@ -12,6 +14,7 @@ CATALOGUE = {
     "ball": item("ball", "sports", title="Match Ball"),
     "scary": item("scary", "horror", "film", title="Night Terror"),
     "pan": item("pan", "cooking", title="Iron Pan"),
+    "drama": item("drama", "film", title="Quiet Rooms"),
 }
 
 
@@ -47,7 +50,26 @@ def test_muted_tags_and_items_are_in_no_statement() -> None:
     state = state_of(("e1", "like", "run"), ("e2", "like", "scary"), ("e3", "like", "pan"))
     state.muted_tags, state.muted_items = ["HORROR"], ["pan"]
     topics = {statement.topic for statement in statements(state, CATALOGUE, RULES)}
-    assert topics == {"sports", "film", "cooking", "Trail Shoes"}
+    assert topics == {"sports", "cooking", "Trail Shoes"}
+    state.events.append(HistoryEvent(state.events[-1].event_time_ms, "e4", "drama", "like"))
+    topics = {statement.topic for statement in statements(state, CATALOGUE, RULES)}
+    assert topics == {"sports", "film", "cooking", "Trail Shoes", "Quiet Rooms"}  # it is no longer from horror alone
+
+
+def test_a_glance_says_nothing() -> None:
+    looks = UserState(events=[HistoryEvent(0, "e1", "run", "view", 14.9), HistoryEvent(1, "e2", "pan", "view", 15.0)])
+    assert list(interests(looks, CATALOGUE, RULES)) == ["cooking"]
+
+
+def test_refusals_in_a_row_that_share_a_tag_are_about_that_tag() -> None:
+    def film_after(*kinds: EventType) -> float:
+        events = [HistoryEvent(0, f"like{at}", "drama", "favorite") for at in range(25)]
+        events += [HistoryEvent(0, f"then{at}", "scary", kind) for at, kind in enumerate(kinds)]
+        return tag_weights(UserState(events=events), CATALOGUE, RULES)["film"]
+
+    no = "not_interested"  # of an item with two tags: a quarter goes, then a half
+    assert [film_after(), film_after(no), film_after(no, no), film_after(no, no, no)] == [100.0, 72.0, 33.0, 13.5]
+    assert film_after(no, "view", no) > 50.0  # not in a row
 
 
 def test_declared_tags_and_fields_are_their_own_evidence() -> None:
@@ -97,3 +119,42 @@ def test_weights_alone_are_the_interests_without_their_evidence() -> None:
     assert tag_weights(state, CATALOGUE, RULES) == {tag: interest.weight for tag, interest in found.items()}
     assert tag_weights(state, CATALOGUE, RULES, event_weights(state, RULES)) == tag_weights(state, CATALOGUE, RULES)
     assert all(interest.evidence for interest in found.values())
+
+
+OUTDOORS = {
+    **{f"hike{at}": item(f"hike{at}", "outdoors", "hiking") for at in range(30)},
+    **{f"song{at}": item(f"song{at}", "music") for at in range(30)},
+}
+
+
+def trends_after(songs: int, glances: int = 0) -> dict[str, str | None]:
+    """Six hikes liked and six songs heard in turn, three hours apart; then so many songs, and glances at hikes."""
+    item_ids = [f"{kind}{at}" for at in range(6) for kind in ("hike", "song")] + [f"song{6 + at}" for at in range(songs)]
+    events = [
+        HistoryEvent(at * 10_800_000, f"e{at}", item_id, "like" if item_id.startswith("hike") else "play")
+        for at, item_id in enumerate(item_ids)
+    ]
+    events += [HistoryEvent(events[-1].event_time_ms, f"glance{at}", f"hike{20 + at}", "view", 4.0) for at in range(glances)]
+    rules = InterestRules(FoldSettings().type_weights, half_life_h=24.0 * 14)
+    return {one.topic: one.trend for one in statements(UserState(events=events), OUTDOORS, rules) if one.stance == "likes"}
+
+
+def test_a_like_that_has_been_quiet_for_ten_events_fades() -> None:
+    assert trends_after(songs=0) == {"hiking": "steady", "music": "steady"}
+    assert trends_after(songs=10)["hiking"] == "fading"
+    assert trends_after(songs=6, glances=4)["hiking"] == "fading"
+
+
+def test_an_interest_that_a_fading_one_explains_fades_with_it() -> None:
+    def like(trend: Trend, **shares: float) -> Interest:
+        return Interest(sum(shares.values()), (), 0.9, trend, shares)
+
+    found = {
+        "outdoors": like("fading", a=4, b=4, c=4),
+        "hiking": like("steady", a=4, b=4, d=1),
+        "jazz": like("steady", d=1, e=4),
+    }
+    taken = main_interests(found, most=5, least=0.25, least_share=0.1)
+    assert {tag: interest.trend for tag, interest in taken.items()} == {
+        "outdoors": "fading", "jazz": "steady", "hiking": "fading"
+    }  # fmt: skip
