@@ -108,7 +108,7 @@ def _retrieval_plot(report: Mapping[str, Any]) -> list[str]:
         (f"{name} {language}, {which.replace('_', ' ')}", rates[which])
         for name, own in report["retrieval"].items()
         for language, rates in own.items()
-        for which in ("profile", "covisited", "popularity", "popularity_in_language")
+        for which in ("profile", "vector", "popularity", "popularity_in_language")
     ]
     title = "HR@10 of the held-out item: the text alone as query, and popularity"
     return ["<h2>Profile-only retrieval</h2>", bars(title, rows, max((value for _, value in rows), default=1.0))]

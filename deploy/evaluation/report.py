@@ -45,7 +45,7 @@ def figures(findings: Findings, plan: Plan) -> dict[str, Any]:
         "changes_shown_within_20_events": shown,
         "profile_only_hr10": hit_rates(findings, "profile"),
         "popularity_hr10": hit_rates(findings, "popularity"),
-        "profile_covisited_hr10": hit_rates(findings, "covisited"),
+        "profile_vector_only_hr10": hit_rates(findings, "vector"),
         "numbers_true": {language: round(score.true_share("number"), 4) for language, score in totals.items()},
         "entities_true": {language: round(score.true_share("entity"), 4) for language, score in totals.items()},
         "polarity_true": {language: round(score.true_share("polarity"), 4) for language, score in totals.items()},
@@ -187,11 +187,11 @@ def _goal_table(report: Mapping[str, Any]) -> Table:
         table.add_row(name, f"{shown} of {report[counts[name]]}" if name in counts else shown, goal)
     for name, by_language in report["retrieval"].items():
         for language, rates in by_language.items():
-            told = f"{rates['profile']:.3f}, by what it names {rates['covisited']:.3f} · popularity {rates['popularity']:.3f}"
+            told = f"{rates['profile']:.3f}, its vector alone {rates['vector']:.3f} · popularity {rates['popularity']:.3f}"
             told += f", in language {rates['popularity_in_language']:.3f}"
             table.add_row(f"HR@10 of the text, {name} {language} ({rates['users']} users)", told, "")
         goal = "≥ 2 × popularity" if name == "shop" else "> popularity"
-        both = f"{report['profile_only_hr10'][name]}, by what it names {report['profile_covisited_hr10'][name]}"
+        both = f"{report['profile_only_hr10'][name]}, its vector alone {report['profile_vector_only_hr10'][name]}"
         both += f" · popularity {report['popularity_hr10'][name]}"
         table.add_row(f"HR@10 of the text, {name}", both, goal)
     return table

@@ -1,8 +1,8 @@
 """Profile-only retrieval: the held-out item found with nothing but the profile's text as the query, against popularity.
 
-Two ways: the text's vector against the items' vectors, and the items that the text names with those met by the same users
-(co-visitation), the vector deciding between equals. Full ranking over the catalogue, without what the user has seen and what
-is not on offer; ties stand at their middle rank.
+The text is searched as lists are made: what it names brings the items that the same users met (co-visitation), and its vector
+decides between equals. Beside it the vector alone. Full ranking over the catalogue, without what the user has seen and what is
+not on offer; ties stand at their middle rank.
 """
 
 from collections import Counter
@@ -22,13 +22,13 @@ BETWEEN_EQUALS = 1e-4
 
 @dataclass
 class Hits:
-    """Ranks of held-out items: by the text's vector, by co-visitation of what the text names, and by popularity.
+    """Ranks of held-out items: by the text, by the text's vector alone, and by popularity.
 
     `popularity_in_language` puts items of the user's language first.
     """
 
     profile: list[float] = field(default_factory=list)
-    covisited: list[float] = field(default_factory=list)
+    vector: list[float] = field(default_factory=list)
     popularity: list[float] = field(default_factory=list)
     popularity_in_language: list[float] = field(default_factory=list)
 
@@ -45,7 +45,7 @@ class Hits:
     def add(self, other: "Hits") -> None:
         """Count the other's users too."""
         self.profile += other.profile
-        self.covisited += other.covisited
+        self.vector += other.vector
         self.popularity += other.popularity
         self.popularity_in_language += other.popularity_in_language
 
@@ -92,7 +92,7 @@ def rank_held_out(
     own = counts + (counts.max(initial=0.0) + 1) * spoken
     scores = catalogue.matrix @ query
     named = covisitation.scores(text) + np.float32(BETWEEN_EQUALS) * scores
-    return Hits(*([middle_rank(each, truth, allowed)] for each in (scores, named, counts, own)))
+    return Hits(*([middle_rank(each, truth, allowed)] for each in (named, scores, counts, own)))
 
 
 def middle_rank(scores: Floats, truth: int, allowed: "np.ndarray[tuple[int, ...], np.dtype[np.bool_]]") -> float:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from deploy.local.child import Children
-from deploy.local.kafka import KafkaServer
+from deploy.local.kafka import LONG_LIVED, SHORT_LIVED, KafkaServer
 from deploy.local.ports import chosen_port
 from deploy.local.progress import Report, silent
 from deploy.local.record import StackRecord, folder_lock, with_addresses, write_record
@@ -114,11 +114,13 @@ def local_stack(
     models: Sequence[str] = ALL_MODELS,
     repository: Path = MODEL_REPOSITORY,
     ports: Ports = Ports(),
+    long_lived: bool = False,
     report: Report = silent,
 ) -> Iterator[LocalStack]:
     """Own a Kafka broker and a Triton server, ready, with data and logs under `folder`, until the block is left.
 
-    A server whose address is set in `settings` is not started. The servers end with this process, however it ends.
+    A server whose address is set in `settings` is not started. `long_lived` is for a broker that is warmed up before it
+    counts. The servers end with this process, however it ends.
 
     Raises:
         ConfigError: a stack of this folder runs already, a port is taken, something needed is missing, or a server did not
@@ -131,9 +133,8 @@ def local_stack(
         own_kafka = own_triton = None
         if kafka and not settings.kafka.bootstrap_servers:
             port = chosen_port(ports.kafka, "--kafka-port")
-            own_kafka = KafkaServer(
-                folder / "kafka", settings, port, logs / "kafka.log", children, proxy_ports=ports.kafka_proxies
-            )
+            flags = LONG_LIVED if long_lived else SHORT_LIVED
+            own_kafka = KafkaServer(folder / "kafka", settings, port, logs / "kafka.log", children, ports.kafka_proxies, flags)
         if triton and not settings.triton.grpc_address:
             own = ModelRepository(repository, models)
             own_triton = TritonServer(folder / "triton", settings, ports.triton(), own, logs / "triton.log", children)

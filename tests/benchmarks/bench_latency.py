@@ -98,7 +98,7 @@ def bench(partitions: int, users: int, seed: int) -> Iterator[Bench]:
     with tempfile.TemporaryDirectory(prefix="portrait-bench-") as temporary:
         folder = Path(temporary)
         base = Settings(kafka=KafkaSettings(partitions=partitions), runtime=RuntimeSettings(folder=folder))
-        with local_stack(folder / "stack", base, models=[MODEL], repository=MODELS) as stack:
+        with local_stack(folder / "stack", base, models=[MODEL], repository=MODELS, long_lived=True) as stack:
             topics = [topic for variant in Variant for topic in variant.topics]
             ensure_topics(stack.settings, topics=(*topics, DEAD_LETTERS))
             running = Bench(stack, folder, users, seed)
@@ -167,7 +167,7 @@ def main(
     rates: Annotated[list[int], typer.Option("--rate", help="events a second; repeat for more")] = list(RATES_PER_S),  # noqa: B006
     measure_s: Annotated[float, typer.Option(min=1, help="seconds counted in each step")] = 15.0,
     settle_s: Annotated[float, typer.Option(min=0.5, help="seconds at the start of each step that are not counted")] = 2.0,
-    warm_up_s: Annotated[float, typer.Option(min=1, help="seconds of warm-up of each variant, not counted")] = 10.0,
+    warm_up_s: Annotated[float, typer.Option(min=1, help="seconds of warm-up of each variant, not counted")] = 60.0,
     users: Annotated[int, typer.Option(min=1, help="users, each with a full history before the first step")] = 2000,
     partitions: Annotated[int, typer.Option(min=1, help="of each topic")] = 1,
     seed: Annotated[int, typer.Option(help="of the events")] = 1,

@@ -80,7 +80,7 @@ def test_the_text_finds_what_it_is_about_and_popularity_what_many_met(place: Pla
     truth = place.catalogue.rows([people[0].held_out])[0]
     covisitation = CoVisitation(people, place.catalogue)
     hits = rank_held_out(people[0], "", place.catalogue.matrix[truth], popularity, covisitation, place.catalogue)
-    assert hits.profile == hits.covisited == [1.0], "a text that names nothing leaves it to the vector"
+    assert hits.profile == hits.vector == [1.0], "a text that names nothing leaves it to the vector"
     assert hits.popularity[0] > 1 and Hits.rate(hits.profile) == 1.0
 
 
