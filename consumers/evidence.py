@@ -130,7 +130,8 @@ def outlook(entries: Sequence[Entry], sign: int, key: str, window: Window, edite
     if turned or _has_turned(entries, sign, own - opposite, window, word is not None):
         trend: Trend = "reversed"
     else:
-        trend = _course(in_force, 0.0 if denied else own, window, told=word is not None or edited)
+        told_at = len(window.item_ids) if edited else word.place if word is not None else None
+        trend = _course(in_force, 0.0 if denied else own, window, told_at)
     evidence = tuple(one for entry in reversed(in_force) for one in entry.evidence)
     shares = {entry.evidence[0]: abs(entry.faded) for entry in in_force if not entry.is_word}
     return Outlook(evidence, confidence, trend, shares, word is not None)
@@ -172,18 +173,19 @@ def _confidence(entries: Sequence[Entry], in_force: Sequence[Entry], sign: int, 
     return round(support / (support + against) * support / (support + HALF_SURE), 3)
 
 
-def _course(in_force: Sequence[Entry], older: float, window: Window, told: bool) -> Trend:
+def _course(in_force: Sequence[Entry], older: float, window: Window, told_at: int | None) -> Trend:
     """New, rising, fading or steady: its share in the items of the newest third, against its share in those before.
 
-    A rise or fall is one that chance seldom makes of a share that stays the same.
+    A rise or fall is one that chance seldom makes of a share that stays the same. `told_at` is after how many events the user
+    said it, if they did: an edit says it now.
     """
     places = [entry.place for entry in in_force if not entry.is_word]
     (before, all_before), (recent, all_recent) = window.shares(places, window.recent_from)
     if not window.tells_trends or not all_before or not all_recent:
         return "steady"
     if not before and older < HELD:
-        return "steady" if told or not recent else "new"
-    if _fades(places, window):
+        return "steady" if told_at is not None or not recent else "new"
+    if _fades(places, window, told_at or 0):
         return "fading"
     share_before, share_recent = before / all_before, recent / all_recent
     spread = _spread(before + recent, all_before, all_recent)
@@ -192,12 +194,13 @@ def _course(in_force: Sequence[Entry], older: float, window: Window, told: bool)
     return "steady"
 
 
-def _fades(places: Sequence[int], window: Window) -> bool:
-    """Whether it was met much less of late than before: in the newest 10, 12 or 16 events, at most two thirds of all."""
+def _fades(places: Sequence[int], window: Window, told_at: int) -> bool:
+    """Whether it was met much less of late than before: in the newest 10, 12 or 16 events, two thirds of all at most, and
+    after the user said it."""
     size = len(window.item_ids)
     for newest in QUIET_EVENTS:
         (before, all_before), (recent, all_recent) = window.shares(places, max(size - newest, 0))
-        if 3 * newest > 2 * size or not all_before or not all_recent:
+        if 3 * newest > 2 * size or told_at > size - newest or not all_before or not all_recent:
             continue
         share_before, share_recent = before / all_before, recent / all_recent
         if not recent and (1.0 - share_before) ** all_recent < QUIET_CHANCE:
