@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from consumers.popularity import Popularity
-from consumers.vocabulary import Vocabulary
+from consumers.statements.vocabulary import Vocabulary
 from schemas.errors import BadMessage
 from schemas.messages import Item, ItemVector
 from schemas.tensors import EMBEDDING_DIM

@@ -3,7 +3,7 @@
 import numpy as np
 
 from consumers.catalogue import Catalogue
-from consumers.interests import InterestRules, event_weights
+from consumers.statements.interests import InterestRules, event_weights
 from schemas.state import UserState
 
 

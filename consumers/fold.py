@@ -22,8 +22,8 @@ import numpy as np
 from pydantic import BaseModel
 
 from consumers.consent import consents
-from consumers.feedback import event_weight
 from consumers.refresh import statement_topics
+from consumers.statements.feedback import event_weight
 from schemas.messages import (
     BehaviorEvent,
     ConsentControl,

@@ -8,11 +8,11 @@ from msgspec.structs import replace
 from consumers.catalogue import Catalogue
 from consumers.consent import consents
 from consumers.drift import age_of_text_ms, events_known, history_drift
-from consumers.feedback import event_weight, is_refusal
-from consumers.interests import InterestRules
 from consumers.overlay import Touched
 from consumers.refresh import LASTING, PRIORITY, Reason, enough_for_a_text, profile_language, refresh_reason, statement_topics
-from consumers.statements import statements
+from consumers.statements.feedback import event_weight, is_refusal
+from consumers.statements.interests import InterestRules
+from consumers.statements.statements import statements
 from schemas.messages import Language, ProfileRequest, Statement
 from schemas.settings import FoldSettings, Settings
 from schemas.state import ItemCount, UserState

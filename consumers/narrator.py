@@ -10,12 +10,12 @@ from concurrent.futures import CancelledError, Future
 from typing import NamedTuple, Protocol
 
 from consumers.inference import Generation, Sampling, Vectors
-from consumers.profile_jobs import PLAIN_VERSION, PartWork, ProfileJob, profile_of
-from consumers.prompts import max_tokens
-from consumers.request_queue import Backlog, Queued, Rank, RequestQueue
 from consumers.runtime.backoff import Backoff
 from consumers.runtime.processor import Batch, Output, Outputs, Record, StateKey, TopicPartition
-from consumers.text_budget import TextBudget
+from consumers.texts.profile_jobs import PLAIN_VERSION, PartWork, ProfileJob, profile_of
+from consumers.texts.prompts import max_tokens
+from consumers.texts.request_queue import Backlog, Queued, Rank, RequestQueue
+from consumers.texts.text_budget import TextBudget
 from schemas import metrics
 from schemas.errors import BadMessage, Retryable
 from schemas.messages import ProfileRequest, UserProfile

@@ -10,15 +10,15 @@ from itertools import islice, takewhile
 from consumers.awaited import Awaited
 from consumers.catalogue import Catalogue
 from consumers.consent import consents
-from consumers.features import declared_texts, user_features
-from consumers.feedback import event_weight
 from consumers.fold import is_empty
 from consumers.gate import profile_request, wanted_text
 from consumers.inference import InferenceClient
-from consumers.lists import ListRules, make_lists
+from consumers.lists.features import declared_texts, user_features
+from consumers.lists.lists import ListRules, make_lists
+from consumers.lists.tag_vectors import TagVectors
 from consumers.overlay import Touched, fold_batch
 from consumers.runtime.processor import Batch, Output, Outputs, Record, StateKey
-from consumers.tag_vectors import TagVectors
+from consumers.statements.feedback import event_weight
 from schemas import metrics
 from schemas.messages import Cause, Item, ItemVector, Recommendations
 from schemas.settings import Settings

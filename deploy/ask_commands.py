@@ -11,7 +11,7 @@ from schemas.errors import ConfigError
 from schemas.settings import Settings, load_settings
 
 if TYPE_CHECKING:
-    from consumers.questionnaire import Questionnaire
+    from consumers.statements.questionnaire import Questionnaire
     from schemas.messages import Item, Language, UserAttributes
 
 YES = frozenset({"y", "yes", "j", "1", "是", "喜欢", "有", "对", "好"})
@@ -63,7 +63,7 @@ def _language(given: str | None, known: "UserAttributes | None", settings: Setti
 
 
 def _questionnaire(items: "list[Item]", language: "Language") -> "Questionnaire":
-    from consumers.questionnaire import Questionnaire
+    from consumers.statements.questionnaire import Questionnaire
 
     if not any(item.tags for item in items):
         raise ConfigError("there is nothing to ask about: no item in the topic items has tags; send some first")

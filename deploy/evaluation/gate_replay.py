@@ -9,13 +9,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from consumers.gate import profile_request, wanted_text
-from consumers.interests import InterestRules
-from consumers.lists import ListRules
+from consumers.lists.lists import ListRules
 from consumers.overlay import Touched, fold_record
-from consumers.profile_jobs import ProfileJob
 from consumers.refresh import statement_topics
 from consumers.runtime.processor import Record
-from consumers.statements import statements
+from consumers.statements.interests import InterestRules
+from consumers.statements.statements import statements
+from consumers.texts.profile_jobs import ProfileJob
 from deploy.evaluation.gate_material import Change, Material
 from producers.shop import Timed, time_of
 from schemas.messages import BehaviorEvent, Language, ProfileRequest, UserAttributes, UserProfile

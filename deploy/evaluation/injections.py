@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, TypeAdapter
 
 from consumers.catalog import item_text
 from consumers.catalogue import Catalogue
-from consumers.clean_text import clean
+from consumers.statements.clean_text import clean
 from deploy.evaluation.evidence_check import plain
 from deploy.evaluation.models import TextEncoder
 from deploy.evaluation.people import Life, Person, Place

@@ -7,9 +7,9 @@ from typing import Literal
 
 import numpy as np
 
-from consumers.features import user_features
-from consumers.lists import ListRules, make_lists
-from consumers.tag_vectors import TagVectors
+from consumers.lists.features import user_features
+from consumers.lists.lists import ListRules, make_lists
+from consumers.lists.tag_vectors import TagVectors
 from deploy.evaluation.evidence_check import same
 from deploy.evaluation.models import Floats, TextEncoder, UserEncoder
 from deploy.evaluation.people import Life, Person, Place, items_by_tag

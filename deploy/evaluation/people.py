@@ -7,12 +7,12 @@ from dataclasses import dataclass, field
 
 from consumers.catalogue import Catalogue
 from consumers.gate import WantedText, profile_request, wanted_text
-from consumers.interests import InterestRules
-from consumers.lists import ListRules
+from consumers.lists.lists import ListRules
 from consumers.overlay import Touched, fold_record
 from consumers.refresh import enough_for_a_text, profile_language
 from consumers.runtime.processor import Record
-from consumers.statements import statements
+from consumers.statements.interests import InterestRules
+from consumers.statements.statements import statements
 from producers.shop import Shop, Timed, time_of
 from schemas.messages import (
     BehaviorEvent,

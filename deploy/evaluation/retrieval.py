@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from consumers.catalogue import Catalogue, Floats
-from consumers.clean_text import clean
+from consumers.statements.clean_text import clean
 from deploy.evaluation.people import Person
 from deploy.evaluation.text_check import find_names, folded
 

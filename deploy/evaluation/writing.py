@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from consumers.profile_jobs import PartWork, ProfileJob, profile_of
-from consumers.prompts import max_tokens
+from consumers.texts.profile_jobs import PartWork, ProfileJob, profile_of
+from consumers.texts.prompts import max_tokens
 from schemas.messages import Language, ProfileRequest, UserProfile
 from schemas.settings import NarratorSettings
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from consumers.prompt_texts import TEXTS
+from consumers.texts.prompt_texts import TEXTS
 from deploy.tuning.evaluation import Score
 from schemas.messages import Language
 
@@ -33,7 +33,7 @@ def model_card(
             "# Portrait's narrator",
             "",
             f"An adapter ({record['method']}, {size / 1e6:.1f} MB) with which {base} writes one sentence about",
-            f"a user from facts, in English or Chinese, as prompted by `consumers/prompt_files` ({TEXTS.version}).",
+            f"a user from facts, in English or Chinese, as prompted by `consumers/texts/prompt_files` ({TEXTS.version}).",
             "profile_llm loads it when it starts.",
             "",
             "## How it was made",

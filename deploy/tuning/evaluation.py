@@ -5,8 +5,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from consumers.profile_jobs import PartWork, ProfileJob
-from consumers.prompts import max_tokens
+from consumers.texts.profile_jobs import PartWork, ProfileJob
+from consumers.texts.prompts import max_tokens
 from deploy.tuning.held_out import Case
 from schemas.messages import Language
 

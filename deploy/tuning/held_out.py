@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from consumers.fold import fold
-from consumers.interests import InterestRules
-from consumers.statements import statements
+from consumers.statements.interests import InterestRules
+from consumers.statements.statements import statements
 from deploy.tuning.names import Names
 from deploy.tuning.pairs import invent_statements
 from producers.dataset import open_dataset

@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from consumers.statements import clean
+from consumers.statements.statements import clean
 from producers.shop import Shop
 from producers.shop_catalog import TOPICS, ShopTopic
 from schemas.messages import Language

@@ -4,12 +4,12 @@ import random
 from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
-from consumers.grounding import Fault, read
-from consumers.parts import Part, parts, sheet_of
-from consumers.profile_jobs import must_name
-from consumers.prompt_texts import VARIANTS, PartKind
-from consumers.prompts import CHATML, ChatTemplate, prompt_of
-from consumers.sentences import sentence
+from consumers.texts.grounding import Fault, read
+from consumers.texts.parts import Part, parts, sheet_of
+from consumers.texts.profile_jobs import must_name
+from consumers.texts.prompt_texts import VARIANTS, PartKind
+from consumers.texts.prompts import CHATML, ChatTemplate, prompt_of
+from consumers.texts.sentences import sentence
 from deploy.tuning.names import Names
 from schemas.messages import Language, Stance, Statement, Trend
 

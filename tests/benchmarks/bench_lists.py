@@ -20,10 +20,10 @@ from concurrent.futures import Future
 import numpy as np
 
 from consumers.catalogue import Catalogue, Floats
-from consumers.features import user_features
-from consumers.lists import ListRules, make_lists
-from consumers.retrieval import top_rows
-from consumers.tag_vectors import TagVectors
+from consumers.lists.features import user_features
+from consumers.lists.lists import ListRules, make_lists
+from consumers.lists.retrieval import top_rows
+from consumers.lists.tag_vectors import TagVectors
 from schemas.messages import Item, ItemVector
 from schemas.settings import Settings
 from schemas.state import Attributes, HistoryEvent, ItemCount, UserState

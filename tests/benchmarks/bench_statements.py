@@ -12,9 +12,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from consumers.fold import fold
-from consumers.lists import ListRules
-from consumers.statements import statements
-from consumers.vocabulary import Vocabulary
+from consumers.lists.lists import ListRules
+from consumers.statements.statements import statements
+from consumers.statements.vocabulary import Vocabulary
 from producers.shop import Shop
 from producers.shop_catalog import topic_of_tag
 from producers.shop_users import ShopUser

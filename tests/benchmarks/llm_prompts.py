@@ -3,7 +3,7 @@
 import random
 from typing import Any, NamedTuple
 
-from consumers.prompts import max_tokens, parts, prompt
+from consumers.texts.prompts import max_tokens, parts, prompt
 from schemas.messages import Language, Statement
 
 LIKES: dict[Language, list[str]] = {

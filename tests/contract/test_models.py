@@ -9,8 +9,8 @@ import pytest
 from google.protobuf import text_format
 from tritonclient.grpc import model_config_pb2
 
-from consumers.feedback import RATING_NEUTRAL, RATING_STEP
 from consumers.inference import Sampling
+from consumers.statements.feedback import RATING_NEUTRAL, RATING_STEP
 from deploy.local.adapters import NARRATOR_FOLDER
 from deploy.local.triton import MODEL_REPOSITORY, server_environment
 from schemas.messages import EVENT_TYPES

@@ -6,10 +6,10 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
-from consumers.grounding import check
 from consumers.inference import InferenceClient
 from consumers.narrator import Narrator
 from consumers.runtime.processor import Batch, Record
+from consumers.texts.grounding import check
 from deploy.local.stack import LocalStack
 from schemas.messages import Language, ProfileRequest, UserProfile
 from schemas.tensors import EMBEDDING_DIM

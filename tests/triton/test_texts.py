@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 import tritonclient.grpc as triton
 
-from consumers import prompts
 from consumers.inference import InferenceClient, Sampling
-from consumers.parts import parts
+from consumers.texts import prompts
+from consumers.texts.parts import parts
 from deploy.local.stack import LocalStack
 from schemas.errors import BadMessage, Retryable
 from schemas.messages import Language

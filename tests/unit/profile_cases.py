@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from hypothesis import strategies as st
 
-from consumers.statements import clean
+from consumers.statements.statements import clean
 from schemas.messages import Cause, EventType, Item, Language, ProfileRequest, Stance, Statement, Trend
 from schemas.state import Attributes, HistoryEvent, UserState
 
@@ -20,7 +20,7 @@ WORKED_EXAMPLE: dict[Language, tuple[list[str], list[str]]] = {
 def facts(
     likes: Sequence[str] = (), dislikes: Sequence[str] = (), viewed: Sequence[str] = (), **declared: str
 ) -> list[Statement]:
-    """Statements as consumers.statements orders them."""
+    """Statements as consumers.statements.statements orders them."""
     evidence = ["event:1"]
     return [
         *(Statement(topic=tag, stance="likes", strength=0.4, evidence=evidence) for tag in likes),

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from consumers.catalogue import Catalogue, Floats
-from consumers.interests import InterestRules
-from consumers.lists import ListRules
+from consumers.lists.lists import ListRules
+from consumers.statements.interests import InterestRules
 from schemas.messages import Item, ItemVector
 from schemas.settings import FoldSettings
 from schemas.state import HistoryEvent, UserState

@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from consumers.catalogue import FIRST_CAPACITY, Catalogue
-from consumers.vocabulary import Vocabulary, tokens_of
+from consumers.statements.vocabulary import Vocabulary, tokens_of
 from schemas.errors import BadMessage
 from tests.unit.synthetic import DAY_MS, DIM, NOW_MS, TOPICS, add, item, topic_vector, vector
 

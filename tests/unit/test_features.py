@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 from consumers.catalogue import Floats
-from consumers.features import declared_texts, user_features
-from consumers.tag_vectors import TEXTS_PER_CALL, TagVectors
+from consumers.lists.features import declared_texts, user_features
+from consumers.lists.tag_vectors import TEXTS_PER_CALL, TagVectors
 from schemas.errors import ConfigError, Retryable
 from schemas.messages import EVENT_TYPES
 from schemas.state import Attributes, HistoryEvent, ProfileRef

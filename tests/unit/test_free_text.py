@@ -6,8 +6,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from consumers.free_text import Reading, read
-from consumers.vocabulary import Vocabulary
+from consumers.statements.free_text import Reading, read
+from consumers.statements.vocabulary import Vocabulary
 from tests.unit.profile_cases import item
 
 ENGLISH = [

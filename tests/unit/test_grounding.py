@@ -6,10 +6,10 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from consumers.grounding import check
-from consumers.grounding_pieces import fold
-from consumers.grounding_words import GENDER, LEXICON
-from consumers.plain_text import plain_text
+from consumers.texts.grounding import check
+from consumers.texts.grounding_pieces import fold
+from consumers.texts.grounding_words import GENDER, LEXICON
+from consumers.texts.plain_text import plain_text
 from schemas.messages import Language, Statement
 from tests.unit.profile_cases import facts, people, user_a
 

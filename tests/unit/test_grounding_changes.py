@@ -4,13 +4,13 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from consumers.grounding import check, read
-from consumers.parts import parts, sheet_of
-from consumers.plain_text import plain_part, plain_text
-from consumers.profile_jobs import must_name
-from consumers.prompt_texts import VARIANTS
-from consumers.prompts import writable
-from consumers.sentences import sentence
+from consumers.texts.grounding import check, read
+from consumers.texts.parts import parts, sheet_of
+from consumers.texts.plain_text import plain_part, plain_text
+from consumers.texts.profile_jobs import must_name
+from consumers.texts.prompt_texts import VARIANTS
+from consumers.texts.prompts import writable
+from consumers.texts.sentences import sentence
 from schemas.messages import Language, Statement
 from tests.unit.profile_cases import people_who_change, told
 

@@ -4,10 +4,10 @@ from collections.abc import Sequence
 
 import pytest
 
-from consumers.habits import Habit, habits, time_of_day
-from consumers.interests import InterestRules
-from consumers.statements import statements
-from consumers.vocabulary import Vocabulary
+from consumers.statements.habits import Habit, habits, time_of_day
+from consumers.statements.interests import InterestRules
+from consumers.statements.statements import statements
+from consumers.statements.vocabulary import Vocabulary
 from schemas.messages import Domain, EventType, Item
 from schemas.settings import FoldSettings
 from schemas.state import HistoryEvent, UserState

@@ -1,8 +1,8 @@
 """Interests and statements: what holds of a user, and why."""
 
-from consumers.interests import Interest, InterestRules, event_weights, interests, tag_weights
-from consumers.main_interests import main_interests
-from consumers.statements import clean, statements
+from consumers.statements.interests import Interest, InterestRules, event_weights, interests, tag_weights
+from consumers.statements.main_interests import main_interests
+from consumers.statements.statements import clean, statements
 from schemas.messages import EventType, Trend
 from schemas.settings import FoldSettings
 from schemas.state import Attributes, HistoryEvent, UserState

@@ -4,9 +4,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from consumers.catalogue import Catalogue
-from consumers.interests import interests
-from consumers.lists import ListRules, make_lists
-from consumers.ranking import RankWeights
+from consumers.lists.lists import ListRules, make_lists
+from consumers.lists.ranking import RankWeights
+from consumers.statements.interests import interests
 from schemas.messages import Item, RecommendedItem
 from schemas.settings import Settings
 from schemas.state import Attributes, ItemCount, ProfileRef, UserState
@@ -252,7 +252,7 @@ def test_blocks_of_users_give_what_one_block_gives(monkeypatch: pytest.MonkeyPat
     catalogue, states = shop(), [user(event(f"{topic}-0")) for topic in TOPICS]
     tastes = vectors_of(*(topic_vector(topic) for topic in TOPICS))
     whole = make_lists(states, tastes, catalogue, list_rules(), NOW_MS)
-    monkeypatch.setattr("consumers.lists.MAX_CELLS", 2 * len(catalogue))
+    monkeypatch.setattr("consumers.lists.lists.MAX_CELLS", 2 * len(catalogue))
     assert make_lists(states, tastes, catalogue, list_rules(), NOW_MS) == whole
 
 

@@ -1,12 +1,12 @@
 """A profile's sentences, what each tells, and the prompts for them."""
 
-from consumers.grounding import Fault
-from consumers.parts import Part, parts, sheet_of
-from consumers.plain_text import plain_text
-from consumers.prompt_texts import TEXTS, VARIANTS
-from consumers.prompts import max_tokens, prompt
-from consumers.sentences import sentence
-from consumers.wording import quoted
+from consumers.texts.grounding import Fault
+from consumers.texts.parts import Part, parts, sheet_of
+from consumers.texts.plain_text import plain_text
+from consumers.texts.prompt_texts import TEXTS, VARIANTS
+from consumers.texts.prompts import max_tokens, prompt
+from consumers.texts.sentences import sentence
+from consumers.texts.wording import quoted
 from schemas.messages import Language
 from tests.unit.profile_cases import facts, told, user_a
 from tests.unit.test_grounding_changes import HIM

@@ -5,7 +5,7 @@ import random
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from consumers.questionnaire import Questionnaire
+from consumers.statements.questionnaire import Questionnaire
 from producers.shop import Shop
 from producers.shop_catalog import topic_of_tag
 from schemas.messages import Item, Language

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from consumers.request_queue import RequestQueue
+from consumers.texts.request_queue import RequestQueue
 from schemas.messages import ProfileRequest
 from tests.unit.profile_cases import facts, request
 

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 
 from consumers.catalogue import Catalogue
-from consumers.policy import diversify
-from consumers.retrieval import top_rows
+from consumers.lists.policy import diversify
+from consumers.lists.retrieval import top_rows
 from tests.unit.synthetic import DIM, add, item, shop, topic_vector
 
 

@@ -9,6 +9,12 @@ import pytest
 ROOT = Path(__file__).parents[2]
 ROOMS = ("schemas", "producers", "consumers", "deploy")
 ROLES = {"profiler", "narrator", "catalog"}
+PURE_ROOMS: dict[str, set[str]] = {
+    "statements": set(),
+    "lists": {"statements", "catalogue"},
+    "texts": {"statements", "runtime"},
+}
+"""Rooms of consumers without clock or network, and what each may know of the others; of the runtime, its types."""
 INFERENCE = ("Generation", "InferenceClient", "Sampling", "Vectors")
 """What the others may use of consumers/inference."""
 
@@ -60,6 +66,13 @@ def test_the_runtime_imports_no_role_and_no_pure_part() -> None:
         assert all(name.startswith("consumers.runtime") for name in ours), path
 
 
+@pytest.mark.parametrize("room", PURE_ROOMS)
+def test_pure_rooms_know_each_other_one_way(room: str) -> None:
+    for path in (ROOT / "consumers" / room).glob("*.py"):
+        known = {".".join(name.split(".")[1:2]) for name in imports(path) if name.startswith("consumers.")}
+        assert known <= {room, *PURE_ROOMS[room]}, path
+
+
 def test_each_outside_library_has_one_owner() -> None:
     assert users_of("rocksdict") == {"consumers/runtime/store.py"}
     assert {str(Path(path).parent) for path in users_of("tritonclient")} == {"consumers/inference"}
@@ -84,5 +97,6 @@ def test_only_the_transaction_module_begins_and_commits() -> None:
 def test_pure_parts_know_no_clock_randomness_or_network() -> None:
     room = ROOT / "consumers"
     pure = [path for path in room.glob("*.py") if path.stem not in ROLES]
+    pure += [path for pure_room in PURE_ROOMS for path in (room / pure_room).glob("*.py")]
     for path in [*pure, room / "inference" / "breaker.py", room / "inference" / "refused_texts.py"]:
         assert not imports(path) & {"time", "random", "socket", "uuid", "requests", "datetime.datetime"}, path

@@ -6,10 +6,10 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from consumers.fold import fold
-from consumers.interests import InterestRules, interests, tag_weights
-from consumers.ranking import tag_taste
-from consumers.statements import statements
-from consumers.vocabulary import Vocabulary
+from consumers.lists.ranking import tag_taste
+from consumers.statements.interests import InterestRules, interests, tag_weights
+from consumers.statements.statements import statements
+from consumers.statements.vocabulary import Vocabulary
 from schemas.messages import EVENT_TYPES, BehaviorEvent, Domain, EditControl, Item, MuteControl, Statement, UserAttributes
 from schemas.settings import FoldSettings
 from schemas.state import UserState, decode_state, encode_state

@@ -3,8 +3,8 @@
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from consumers.request_queue import RequestQueue
-from consumers.text_budget import OLDEST_EVERY, OWN_WORD_PAUSE_S, TextBudget
+from consumers.texts.request_queue import RequestQueue
+from consumers.texts.text_budget import OLDEST_EVERY, OWN_WORD_PAUSE_S, TextBudget
 from schemas.settings import NarratorSettings
 from tests.unit.profile_cases import facts, request
 

@@ -2,7 +2,7 @@
 
 import random
 
-from consumers.prompt_texts import TEXTS
+from consumers.texts.prompt_texts import TEXTS
 from deploy.tuning.names import HELD_OUT_TOPICS, Names
 from deploy.tuning.pairs import KINDS, make_pairs
 from producers.shop_catalog import TOPICS

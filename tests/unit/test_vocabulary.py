@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from consumers.vocabulary import Vocabulary, plain, tokens_of
+from consumers.statements.vocabulary import Vocabulary, plain, tokens_of
 from schemas.messages import Item
 from tests.unit.profile_cases import item
 

@@ -5,10 +5,10 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
-from consumers.clean_text import clean
-from consumers.feedback import heard_weight
-from consumers.hidden import Hidden
-from consumers.vocabulary import Vocabulary
+from consumers.statements.clean_text import clean
+from consumers.statements.feedback import heard_weight
+from consumers.statements.hidden import Hidden
+from consumers.statements.vocabulary import Vocabulary
 from schemas.messages import EventType, Item
 from schemas.state import HistoryEvent, UserState
 

@@ -4,8 +4,8 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from consumers.grounding_words import GENDER, LEXICON, NEUTRAL, PHRASES, QUOTES, number_words
-from consumers.prompt_texts import TEXTS
+from consumers.texts.grounding_words import GENDER, LEXICON, NEUTRAL, PHRASES, QUOTES, number_words
+from consumers.texts.prompt_texts import TEXTS
 from schemas.messages import Language, Statement
 
 _SAME = str.maketrans("‘’“”–—‐‑", "''\"\"----")

@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from consumers.prompt_texts import GROUPS, TEXTS, Group, PartKind
-from consumers.statements import clean
-from consumers.wording import columns, kind_of_work, quoted
+from consumers.statements.statements import clean
+from consumers.texts.prompt_texts import GROUPS, TEXTS, Group, PartKind
+from consumers.texts.wording import columns, kind_of_work, quoted
 from schemas.messages import Language, Statement
 
 MAIN_LIKES = 3

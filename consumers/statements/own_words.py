@@ -7,8 +7,8 @@ happens later counts again. Where one message says both, the word against wins.
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from consumers.free_text import Mention, read
-from consumers.vocabulary import Vocabulary
+from consumers.statements.free_text import Mention, read
+from consumers.statements.vocabulary import Vocabulary
 from schemas.state import Attributes, UserState
 
 

@@ -11,8 +11,8 @@ from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
-from consumers.grounding_pieces import Facts, Piece, fold, pieces_at
-from consumers.grounding_words import (
+from consumers.texts.grounding_pieces import Facts, Piece, fold, pieces_at
+from consumers.texts.grounding_words import (
     ADULT,
     ASSERTS,
     CHILD,
@@ -35,8 +35,8 @@ from consumers.grounding_words import (
     TRENDS_CLAIMED,
     VIEWED,
 )
-from consumers.parts import MAIN_LIKES
-from consumers.prompt_texts import TEXTS
+from consumers.texts.parts import MAIN_LIKES
+from consumers.texts.prompt_texts import TEXTS
 from schemas.messages import Language, Statement
 
 LENGTH_BESIDE_FACTS = 300

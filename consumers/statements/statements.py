@@ -2,13 +2,13 @@
 
 from collections.abc import Iterator, Mapping, Set
 
-from consumers.clean_text import clean as clean  # the narrator's parts know it from here
-from consumers.feedback import heard_weight
-from consumers.habits import Habit, habits
-from consumers.hidden import Hidden
-from consumers.interests import MAX_EVIDENCE, Interest, InterestRules, interests
-from consumers.main_interests import main_interests
-from consumers.vocabulary import NO_WORDS, Vocabulary
+from consumers.statements.clean_text import clean as clean  # the narrator's parts know it from here
+from consumers.statements.feedback import heard_weight
+from consumers.statements.habits import Habit, habits
+from consumers.statements.hidden import Hidden
+from consumers.statements.interests import MAX_EVIDENCE, Interest, InterestRules, interests
+from consumers.statements.main_interests import main_interests
+from consumers.statements.vocabulary import NO_WORDS, Vocabulary
 from schemas.messages import Item, Statement
 from schemas.state import Attributes, UserState
 

@@ -10,7 +10,7 @@ from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from typing import Generic, NamedTuple, TypeVar
 
-from consumers.free_text_cues import (
+from consumers.statements.free_text_cues import (
     AFTER_MENTION,
     ANY_MORE,
     CLAUSE_END,
@@ -22,7 +22,7 @@ from consumers.free_text_cues import (
     TABLES,
     CueKind,
 )
-from consumers.vocabulary import UNSPACED, Token, Vocabulary, plain, tokens_of
+from consumers.statements.vocabulary import UNSPACED, Token, Vocabulary, plain, tokens_of
 
 NEAR = 3
 """Words between a negation and what it turns round, at most."""

@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from consumers.grounding import Fault, read
-from consumers.plain_text import plain_part, plain_text
-from consumers.prompts import Part, Style, parts, prompt, version_of, writable
+from consumers.texts.grounding import Fault, read
+from consumers.texts.plain_text import plain_part, plain_text
+from consumers.texts.prompts import Part, Style, parts, prompt, version_of, writable
 from schemas.messages import Language, ProfileRequest, Sentence, Statement, UserProfile
 from schemas.tensors import PROFILE_LLM
 

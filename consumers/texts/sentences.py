@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 
-from consumers.parts import Sheet
-from consumers.prompt_texts import TEXTS, VARIANTS, Group
-from consumers.wording import article, listed
+from consumers.texts.parts import Sheet
+from consumers.texts.prompt_texts import TEXTS, VARIANTS, Group
+from consumers.texts.wording import article, listed
 from schemas.messages import Language
 
 DECLARED = ("age", "occupation", "field", "condition", "location")

@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from consumers.feedback import event_weight
+from consumers.statements.feedback import event_weight
 from schemas.messages import EventType, Item, Trend
 from schemas.state import UserState
 

@@ -7,12 +7,12 @@ import numpy as np
 import numpy.typing as npt
 
 from consumers.catalogue import Catalogue, Rows
-from consumers.free_text import read
-from consumers.hidden import Hidden
-from consumers.own_words import Word, own_words
-from consumers.policy import refused_rows
-from consumers.tag_vectors import TagVectors
-from consumers.vocabulary import NO_WORDS, Vocabulary
+from consumers.lists.policy import refused_rows
+from consumers.lists.tag_vectors import TagVectors
+from consumers.statements.free_text import read
+from consumers.statements.hidden import Hidden
+from consumers.statements.own_words import Word, own_words
+from consumers.statements.vocabulary import NO_WORDS, Vocabulary
 from schemas.messages import EVENT_TYPES
 from schemas.state import HistoryEvent, UserState
 from schemas.tensors import DEMOGRAPHICS_DIM

@@ -1,6 +1,6 @@
-"""The words by which people say what they like and what no more, in English and Chinese. Data for `consumers.free_text`.
+"""The words by which people say what they like and what no more, in English and Chinese. Data for `free_text`.
 
-All patterns are for text that went through `consumers.vocabulary.plain`: case folded, with straight apostrophes.
+All patterns are for text that went through `consumers.statements.vocabulary.plain`: case folded, with straight apostrophes.
 """
 
 import re

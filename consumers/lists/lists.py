@@ -6,12 +6,12 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from consumers.catalogue import Catalogue, Floats
-from consumers.features import profile_vectors
-from consumers.interests import InterestRules, event_weights, tag_weights
-from consumers.policy import blocked_rows, diversify, refused_rows
-from consumers.ranking import ItemScores, RankWeights, combine, item_scores, tag_taste
-from consumers.reasons import Parts, liked_items, nearest_liked, reasons, tag_match
-from consumers.retrieval import exclude, score_items, top_rows
+from consumers.lists.features import profile_vectors
+from consumers.lists.policy import blocked_rows, diversify, refused_rows
+from consumers.lists.ranking import ItemScores, RankWeights, combine, item_scores, tag_taste
+from consumers.lists.reasons import Parts, liked_items, nearest_liked, reasons, tag_match
+from consumers.lists.retrieval import exclude, score_items, top_rows
+from consumers.statements.interests import InterestRules, event_weights, tag_weights
 from schemas.messages import RecommendedItem
 from schemas.settings import Settings
 from schemas.state import UserState

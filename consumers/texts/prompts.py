@@ -11,12 +11,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from consumers.grounding import Fault
-from consumers.parts import Part, Sheet, parts, sheet_of
-from consumers.prompt_texts import FEW_SHOT, TEXTS, ExamplePerson
-from consumers.sentences import DECLARED, fact_lines, sentence
-from consumers.statements import clean
-from consumers.wording import columns
+from consumers.statements.statements import clean
+from consumers.texts.grounding import Fault
+from consumers.texts.parts import Part, Sheet, parts, sheet_of
+from consumers.texts.prompt_texts import FEW_SHOT, TEXTS, ExamplePerson
+from consumers.texts.sentences import DECLARED, fact_lines, sentence
+from consumers.texts.wording import columns
 from schemas.messages import Language, Statement
 
 __all__ = ["CHATML", "ChatTemplate", "Part", "Style", "max_tokens", "parts", "prompt", "version_of", "writable"]

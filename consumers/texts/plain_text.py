@@ -2,10 +2,10 @@
 
 from collections.abc import Sequence
 
-from consumers.parts import Part, parts, sheet_of
-from consumers.prompt_texts import TEXTS
-from consumers.sentences import clause
-from consumers.wording import CONDITION, FIELD_OF_WORK, article, listed, quoted
+from consumers.texts.parts import Part, parts, sheet_of
+from consumers.texts.prompt_texts import TEXTS
+from consumers.texts.sentences import clause
+from consumers.texts.wording import CONDITION, FIELD_OF_WORK, article, listed, quoted
 from schemas.messages import Language, Sentence, Statement
 
 ENGLISH_NOUN = {"male": "man", "female": "woman"}

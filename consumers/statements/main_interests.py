@@ -7,7 +7,7 @@ more of the true interests and far fewer that only go along with one (docs/state
 
 from collections.abc import Mapping, Set
 
-from consumers.interests import Interest
+from consumers.statements.interests import Interest
 
 COMING = 0.4
 """An interest that is new or rising has to have only so much of the strength asked of others: it has had less time."""

@@ -11,10 +11,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from consumers.evidence import Entry, Outlook, Window, outlook
-from consumers.feedback import event_weight, heard_weight
-from consumers.own_words import Said, Word, own_words
-from consumers.vocabulary import NO_WORDS, Vocabulary
+from consumers.statements.evidence import Entry, Outlook, Window, outlook
+from consumers.statements.feedback import event_weight, heard_weight
+from consumers.statements.own_words import Said, Word, own_words
+from consumers.statements.vocabulary import NO_WORDS, Vocabulary
 from schemas.messages import EventType, Item, Trend
 from schemas.state import HistoryEvent, UserState
 

@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from functools import lru_cache
 
-from consumers.vocabulary import plain
+from consumers.statements.vocabulary import plain
 from schemas.messages import EventType
 from schemas.state import HistoryEvent
 
