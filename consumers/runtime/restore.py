@@ -63,6 +63,7 @@ class Restorer:
         self._timeout_s = timeout_s
         self._restores: dict[int, Restore] = {}
         self._tombstones_kept_ms: int | None = None
+        self._leaders_known = False
 
     @property
     def restoring(self) -> bool:
@@ -76,6 +77,7 @@ class Restorer:
             TaskCorrupted: the store stands outside the changelog, or was left alone for too long.
             Retryable: the broker does not say where the changelog ends.
         """
+        self._know_leaders()
         number, started_ms = store.partition, now_ms()
         low, high = self._watermarks(TopicPartition(self.topic, number))
         position = store.position()
@@ -90,6 +92,16 @@ class Restorer:
         self._restores[number] = Restore(store, high, position, started_ms, deadline_s, {}, offset)
         if offset < high:
             self._consumer.incremental_assign([TopicPartition(self.topic, number, max(offset, low))])
+
+    def _know_leaders(self) -> None:
+        """Ask for them now: librdkafka looks for the leader of a topic it has just heard of once a second."""
+        if self._leaders_known:
+            return
+        try:
+            self._consumer.list_topics(self.topic, REQUEST_TIMEOUT_S)
+        except KafkaException as error:
+            raise Retryable(f"the leaders of {self.topic} are not known: {error}") from error
+        self._leaders_known = True
 
     def _watermarks(self, partition: TopicPartition) -> tuple[int, int]:
         bounds = []
