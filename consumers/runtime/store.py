@@ -35,7 +35,8 @@ MIN_BLOB_BYTES = 256
 BLOB_FILE_BYTES = 64 * 1024 * 1024
 OLDEST_BLOBS = 0.1
 """The share of blob files whose live states compaction moves on."""
-FILES_BEFORE_COMPACTION = 10
+FILES_BEFORE_COMPACTION, FILES_BEFORE_SLOWDOWN = 8, 64
+"""Files of keys are small and have filters: some more of them cost little, and a restore need not wait for compaction."""
 _STATE = b"s"
 _POSITION = b"m:position"
 
@@ -162,7 +163,9 @@ def _keep_values_apart(options: Options) -> None:
     options.set_blob_compression_type(DBCompressionType.lz4())
     options.set_enable_blob_gc(True)
     options.set_blob_gc_age_cutoff(OLDEST_BLOBS)
-    options.set_level_zero_file_num_compaction_trigger(FILES_BEFORE_COMPACTION)  # they are small, and have filters
+    options.set_level_zero_file_num_compaction_trigger(FILES_BEFORE_COMPACTION)
+    options.set_level_zero_slowdown_writes_trigger(FILES_BEFORE_SLOWDOWN)
+    options.set_level_zero_stop_writes_trigger(2 * FILES_BEFORE_SLOWDOWN)
 
 
 def _encode(position: Position) -> bytes:

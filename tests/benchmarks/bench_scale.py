@@ -90,6 +90,7 @@ def measure(users: int, workers: int, planned: Load, seed: int, progress: Progre
         progress.update(task, description=f"{users:,} users, {workers} workers: writing the changelog")
         states = States(users, seed)
         write_changelog(running.settings, states, users, lambda done: progress.update(task, completed=done))
+        running.await_quiet()
         restore_s = running.start()
         progress.update(task, description=f"{users:,} users, {workers} workers: folding events")
         running.fold(load(users, planned.warm_up, seed + 1))

@@ -20,6 +20,8 @@ from tests.chaos.faults import FoldWorkers
 
 PARTITIONS = 4
 LIMIT_S = 600.0
+QUIET_S, QUIET_SHARE = 16.0, 0.1
+"""The broker is quiet when it used so much of a core at most for so long: its log cleaner looks for work every 15 s."""
 
 
 class Job:
@@ -30,11 +32,22 @@ class Job:
         self.folder = folder
         self.workers = FoldWorkers(stack.settings, folder, workers)
         self.sent: list[Event] = []
+        assert stack.kafka.child is not None
+        self._broker = WorkerProbe(folder, stack.kafka.child)
         self.committed = Committed(stack.settings.kafka, TagFold.name, EVENTS)
 
     def probes(self) -> list[WorkerProbe]:
         """The processes that run now."""
         return [WorkerProbe(self.folder, self.workers.child(replica)) for replica in self.workers.replicas]
+
+    def await_quiet(self) -> None:
+        """Return when the broker has cleaned its logs up, which it does after many records at once, and for minutes."""
+        deadline = time.monotonic() + LIMIT_S
+        used_s, busy = self._broker.cpu_s(), True
+        while busy and time.monotonic() < deadline:
+            time.sleep(QUIET_S)
+            before_s, used_s = used_s, self._broker.cpu_s()
+            busy = used_s - before_s > QUIET_SHARE * QUIET_S
 
     def start(self) -> float:
         """Start all workers; gives the seconds from the first one's assignment until all are ready."""

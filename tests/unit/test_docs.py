@@ -11,11 +11,13 @@ from schemas.settings import Settings
 DOCS = Path(__file__).parents[2] / "docs"
 
 
-def test_every_setting_is_in_the_docs() -> None:
+def test_every_setting_is_in_the_docs_with_its_default() -> None:
     text = (DOCS / "settings.md").read_text()
     for group in Settings.model_fields:
-        for name in type(getattr(Settings(), group)).model_fields:
-            assert f"`PORTRAIT_{group.upper()}__{name.upper()}`" in text
+        for name, field in type(getattr(Settings(), group)).model_fields.items():
+            row = f"`PORTRAIT_{group.upper()}__{name.upper()}`"
+            default = field.get_default(call_default_factory=True)  # type: ignore[call-arg]  # none takes other values
+            assert (f"{row} | `{default}` |" if isinstance(default, int | float) else row) in text
 
 
 def test_every_metric_is_in_the_docs_with_its_meaning() -> None:
