@@ -21,7 +21,7 @@ CLEAR = 4.0
 """What a difference counts for that statements call a trend: a new or rising like, or one that fades."""
 VAGUE = 0.1
 """What it counts for when a like or dislike only trades places with others."""
-NEWS_STRENGTH = 0.35
+NEWS_STRENGTH = 0.38
 LASTING: frozenset[Reason] = frozenset({"reversed", "changed"})
 """Reasons from events alone, which come and go with them: they hold when they held some events ago too."""
 

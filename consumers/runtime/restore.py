@@ -25,7 +25,8 @@ from schemas.metrics import RESTORE_REMAINING, RESTORED
 
 log = logging.getLogger("portrait.restore")
 
-SLICE = 20_000
+SLICE = 5_000
+"""Records of all partitions at once: while they are written, the client fetches the next."""
 SLICE_WAIT_S = 0.05
 REQUEST_TIMEOUT_S = 10.0
 

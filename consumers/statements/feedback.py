@@ -51,8 +51,8 @@ def heard_weight(event: HistoryEvent, type_weights: Mapping[EventType, float]) -
 
 
 def is_refusal(event: HistoryEvent, type_weights: Mapping[EventType, float]) -> bool:
-    """Whether the user said that they do not want the item: by a button, or in a comment."""
-    if event.type in ("not_interested", "dislike"):
+    """Whether the user said that they do not want the item: by a button, by sending it back, or in a comment."""
+    if event.type in ("not_interested", "dislike", "return"):
         return True
     return event.type == "comment" and heard_weight(event, type_weights) < 0
 

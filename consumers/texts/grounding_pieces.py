@@ -124,7 +124,7 @@ def _unknown_kind(text: str, start: int, language: Language) -> str:
 
 
 def _spellings(statement: Statement, language: Language) -> set[str]:
-    """The ways a fact may be written: as it is, a tag also in the plural, a title also without its year."""
+    """The ways a fact may be written: as it is, in English a tag also in the plural, a title also without its year."""
     if statement.stance == "habit":
         value, texts = statement.value or "", TEXTS.of(language)
         if statement.topic in ("time_of_day", "format"):
@@ -139,7 +139,7 @@ def _spellings(statement: Statement, language: Language) -> set[str]:
         return {fold(title).replace('"', mark) for title in _title_spellings(statement.topic) for mark in "\"'"} - {""}
     tag = fold(statement.topic)
     forms = {tag, tag.replace("-", " "), tag.replace("&", "and"), tag.replace("'", "")}
-    if tag.isascii() and tag[-1:].isalpha():
+    if language == "en" and tag.isascii() and tag[-1:].isalpha():
         forms |= {form.removesuffix("s") if form.endswith("s") else form + "s" for form in (tag, tag.replace("-", " "))}
     return forms - {""}
 

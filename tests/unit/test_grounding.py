@@ -25,6 +25,12 @@ def kinds(text: str, statements: list[Statement] = HER, language: Language = "en
     return {fault.kind for fault in check(text, statements, language)}
 
 
+def test_a_tag_takes_a_plural_in_english_alone() -> None:
+    likes = facts(["outdoors"])
+    assert not kinds("This user likes outdoor.", likes) and not kinds("该用户喜欢outdoors。", likes, "zh")
+    assert kinds("该用户喜欢outdoor。", likes, "zh") == {"language", "missing"}
+
+
 def test_the_worked_example_reads_as_the_brief_says() -> None:
     assert text_of(user_a("zh"), "zh") == "25岁男性，对运动、科技、旅游感兴趣，曾浏览过商品B、商品C、商品D。"
     assert text_of(user_a("en"), "en") == (
