@@ -61,8 +61,7 @@ def _commented(user: Touched) -> bool:
 
 
 def _refused_tags(state: UserState, catalogue: Catalogue, rules: FoldSettings) -> frozenset[str]:
-    """Tags, case-folded, of what the user turned down by a button or in so many words: with several items, one of them since
-    the last text."""
+    """Tags, case-folded, that several refused items have in common, one of them refused since the last text."""
     if state.profile is None:
         return frozenset()
     known = events_known(state)

@@ -22,6 +22,7 @@ CLEAR = 4.0
 VAGUE = 0.1
 """What it counts for when a like or dislike only trades places with others."""
 NEWS_STRENGTH = 0.38
+"""A like on its way up counts as CLEAR from here on: weaker ones are gone again too often to be worth a text."""
 LASTING: frozenset[Reason] = frozenset({"reversed", "changed"})
 """Reasons from events alone, which come and go with them: they hold when they held some events ago too."""
 

@@ -20,7 +20,7 @@ LEAST_SPAN_MS = 24 * 3_600_000
 RISE = 1.5
 FALL = 0.5
 SELDOM_RISES, SELDOM_FADES = 2.0, 1.28
-"""Standard deviations: one chance in forty, and in ten. A rise is called for every like, what fades seldom comes back."""
+"""Standard deviations: one chance in forty, and in ten: rises are seen in likes of all ages, and most are gone again."""
 QUIET_EVENTS = (10, 12, 16)
 """A like fades when it has been quiet for so many newest events; the fewer, the more often it must have been met before."""
 QUIET_CHANCE = 0.1
@@ -199,8 +199,10 @@ def _fades(places: Sequence[int], window: Window, told_at: int) -> bool:
     after the user said it."""
     size = len(window.item_ids)
     for newest in QUIET_EVENTS:
-        (before, all_before), (recent, all_recent) = window.shares(places, max(size - newest, 0))
-        if 3 * newest > 2 * size or told_at > size - newest or not all_before or not all_recent:
+        if 3 * newest > 2 * size or told_at > size - newest:
+            return False  # longer ones fit even less
+        (before, all_before), (recent, all_recent) = window.shares(places, size - newest)
+        if not all_before or not all_recent:
             continue
         share_before, share_recent = before / all_before, recent / all_recent
         if not recent and (1.0 - share_before) ** all_recent < QUIET_CHANCE:

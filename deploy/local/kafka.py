@@ -30,8 +30,8 @@ FORMAT_TIMEOUT_S = 60.0
 SHORT_LIVED = ("-XX:TieredStopAtLevel=1",)
 """The second compiler takes twice the CPU in a broker's first minutes, longer than tests and demo last."""
 LONG_LIVED = ("-XX:+UseParallelGC",)
-"""For a broker that is warmed up before it counts, as one in production is: both compilers, and the shortest pauses of the
-collectors at this heap (measured with `make bench-latency`: without a model p99 17 ms, against 35 with the serial one)."""
+"""For a broker that is warmed up before it counts, as one in production is: both compilers, and of the collectors the one with
+the shortest pauses at this heap."""
 BROKER_HEAP = "-Xmx512m"
 CONTROLLER_HEAP = "-Xmx128m"
 CONTROLLER_ID, BROKER_ID = 1, 2

@@ -1,5 +1,7 @@
 """Interests and statements: what holds of a user, and why."""
 
+from collections.abc import Mapping
+
 from consumers.statements.interests import Interest, InterestRules, event_weights, interests, tag_weights
 from consumers.statements.main_interests import main_interests
 from consumers.statements.statements import clean, statements
@@ -127,7 +129,7 @@ OUTDOORS = {
 }
 
 
-def trends_after(songs: int, glances: int = 0) -> dict[str, str | None]:
+def trends_after(songs: int, glances: int = 0, edits: Mapping[str, str] = {}) -> dict[str, str | None]:
     """Six hikes liked and six songs heard in turn, three hours apart; then so many songs, and glances at hikes."""
     item_ids = [f"{kind}{at}" for at in range(6) for kind in ("hike", "song")] + [f"song{6 + at}" for at in range(songs)]
     events = [
@@ -135,14 +137,18 @@ def trends_after(songs: int, glances: int = 0) -> dict[str, str | None]:
         for at, item_id in enumerate(item_ids)
     ]
     events += [HistoryEvent(events[-1].event_time_ms, f"glance{at}", f"hike{20 + at}", "view", 4.0) for at in range(glances)]
-    rules = InterestRules(FoldSettings().type_weights, half_life_h=24.0 * 14)
-    return {one.topic: one.trend for one in statements(UserState(events=events), OUTDOORS, rules) if one.stance == "likes"}
+    state, rules = (
+        UserState(events=events, edits=dict(edits)),
+        InterestRules(FoldSettings().type_weights, half_life_h=24.0 * 14),
+    )
+    return {one.topic: one.trend for one in statements(state, OUTDOORS, rules) if one.stance == "likes"}
 
 
 def test_a_like_that_has_been_quiet_for_ten_events_fades() -> None:
     assert trends_after(songs=0) == {"hiking": "steady", "music": "steady"}
     assert trends_after(songs=10)["hiking"] == "fading"
     assert trends_after(songs=6, glances=4)["hiking"] == "fading"
+    assert trends_after(songs=10, edits={"hiking": "interested"})["hiking"] != "fading"  # they say it now
 
 
 def test_an_interest_that_a_fading_one_explains_fades_with_it() -> None:

@@ -69,8 +69,10 @@ def test_the_runtime_imports_no_role_and_no_pure_part() -> None:
 @pytest.mark.parametrize("room", PURE_ROOMS)
 def test_pure_rooms_know_each_other_one_way(room: str) -> None:
     for path in (ROOT / "consumers" / room).glob("*.py"):
-        known = {".".join(name.split(".")[1:2]) for name in imports(path) if name.startswith("consumers.")}
-        assert known <= {room, *PURE_ROOMS[room]}, path
+        known = {name for name in imports(path) if name.startswith("consumers.")}
+        assert {name.split(".")[1] for name in known} <= {room, *PURE_ROOMS[room]}, path
+        runtime = {name for name in known if name.startswith("consumers.runtime")}
+        assert all(name.startswith("consumers.runtime.processor") for name in runtime), path
 
 
 def test_each_outside_library_has_one_owner() -> None:
