@@ -137,10 +137,8 @@ def trends_after(songs: int, glances: int = 0, edits: Mapping[str, str] = {}) ->
         for at, item_id in enumerate(item_ids)
     ]
     events += [HistoryEvent(events[-1].event_time_ms, f"glance{at}", f"hike{20 + at}", "view", 4.0) for at in range(glances)]
-    state, rules = (
-        UserState(events=events, edits=dict(edits)),
-        InterestRules(FoldSettings().type_weights, half_life_h=24.0 * 14),
-    )
+    state = UserState(events=events, edits=dict(edits))
+    rules = InterestRules(FoldSettings().type_weights, half_life_h=24.0 * 14)
     return {one.topic: one.trend for one in statements(state, OUTDOORS, rules) if one.stance == "likes"}
 
 
