@@ -1,0 +1,1 @@
+"""Recommendations from recorded events: splits, peers, our own models, and what they are worth (`portrait eval recs`)."""

@@ -1,0 +1,42 @@
+"""Recorded events as columns: what every recommender learns from."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+Ints = npt.NDArray[np.int32]
+Times = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Interactions:
+    """Events with an item, sorted by user, then time, then a seeded hash of (user, item), so that no order of ids leaks.
+
+    Users and items are numbers, places in `user_ids` and `item_ids`; these hold everyone and everything of the data, whatever
+    part of the events this is. `types` are 1 + index in `schemas.messages.EVENT_TYPES`; `values` NaN where there is none;
+    `baskets` numbers that events of one user share when they belong together (a session, an invoice, one moment).
+    """
+
+    users: Ints
+    items: Ints
+    times_ms: Times
+    types: Ints
+    values: Floats
+    baskets: Ints
+    user_ids: Sequence[str]
+    item_ids: Sequence[str]
+
+    def __len__(self) -> int:
+        return len(self.users)
+
+    def part(self, chosen: npt.NDArray[np.bool_]) -> "Interactions":
+        """The events where `chosen` [n] is true, in their order."""
+        columns = (self.users, self.items, self.times_ms, self.types, self.values, self.baskets)
+        return Interactions(*(column[chosen] for column in columns), self.user_ids, self.item_ids)
+
+    def bounds(self) -> Times:
+        """Where each user's events begin, and the end: int64 [users + 1]; user u has the events `bounds[u]:bounds[u + 1]`."""
+        return np.searchsorted(self.users, np.arange(len(self.user_ids) + 1))

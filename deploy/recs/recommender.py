@@ -1,0 +1,15 @@
+"""What every recommender can do, ours and peers alike."""
+
+from typing import Protocol
+
+from deploy.recs.interactions import Floats, Interactions, Ints
+
+
+class Recommender(Protocol):
+    """Learns from events, then scores every item for users."""
+
+    def fit(self, train: Interactions) -> None:
+        """Learn from these events, and from nothing else."""
+
+    def scores(self, users: Ints) -> Floats:
+        """Scores of all items, float32 [users, items], higher is better; from the events of `fit` alone, seen items included."""
