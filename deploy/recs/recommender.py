@@ -12,4 +12,4 @@ class Recommender(Protocol):
         """Learn from these events, and from nothing else."""
 
     def scores(self, users: Ints) -> Floats:
-        """Scores of all items, float32 [users, items], higher is better; from the events of `fit` alone, seen items included."""
+        """Scores of all items, float32 [users, items], higher is better, seen items too; from the events of `fit` alone."""
