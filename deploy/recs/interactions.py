@@ -1,7 +1,7 @@
 """Recorded events as columns: what every recommender learns from."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -34,8 +34,15 @@ class Interactions:
 
     def part(self, chosen: npt.NDArray[np.bool_]) -> "Interactions":
         """The events where `chosen` [n] is true, in their order."""
-        columns = (self.users, self.items, self.times_ms, self.types, self.values, self.baskets)
-        return Interactions(*(column[chosen] for column in columns), self.user_ids, self.item_ids)
+        return replace(
+            self,
+            users=self.users[chosen],
+            items=self.items[chosen],
+            times_ms=self.times_ms[chosen],
+            types=self.types[chosen],
+            values=self.values[chosen],
+            baskets=self.baskets[chosen],
+        )
 
     def bounds(self) -> Times:
         """Where each user's events begin, and the end: int64 [users + 1]; user u has the events `bounds[u]:bounds[u + 1]`."""
