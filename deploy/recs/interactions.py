@@ -6,9 +6,16 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
+from schemas.messages import EVENT_TYPES, EventType
+
 Ints = npt.NDArray[np.int32]
 Times = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float32]
+Mask = npt.NDArray[np.bool_]
+
+NEGATIVE_TYPES: tuple[EventType, ...] = ("return", "skip", "dislike", "not_interested")
+"""Events that speak against their item: never what a recommender is asked for."""
+_NEGATIVE_CODES = np.array([1 + EVENT_TYPES.index(name) for name in NEGATIVE_TYPES])
 
 
 @dataclass(frozen=True)
@@ -32,7 +39,7 @@ class Interactions:
     def __len__(self) -> int:
         return len(self.users)
 
-    def part(self, chosen: npt.NDArray[np.bool_]) -> "Interactions":
+    def part(self, chosen: Mask) -> "Interactions":
         """The events where `chosen` [n] is true, in their order."""
         return replace(
             self,
@@ -47,3 +54,7 @@ class Interactions:
     def bounds(self) -> Times:
         """Where each user's events begin, and the end: int64 [users + 1]; user u has the events `bounds[u]:bounds[u + 1]`."""
         return np.searchsorted(self.users, np.arange(len(self.user_ids) + 1))
+
+    def positive(self) -> Mask:
+        """Which events do not speak against their item [n]."""
+        return ~np.isin(self.types, _NEGATIVE_CODES)

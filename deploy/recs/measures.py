@@ -1,0 +1,143 @@
+"""What lists are worth: accuracy over the whole catalogue with ties at their expected value, coverage, diversity, novelty."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from scipy import sparse
+
+from deploy.recs.cuts import seen_items
+from deploy.recs.interactions import Floats, Interactions, Ints
+from deploy.recs.recommender import Recommender
+from deploy.recs.split import Split
+from schemas.errors import PortraitError
+
+Reals = npt.NDArray[np.float64]
+
+TOP = 10
+BLOCK_CELLS = 4_000_000
+LIST_SEED = 5
+DISCOUNTS = np.concatenate([[0.0], np.cumsum(1 / np.log2(np.arange(2, TOP + 2)))])
+"""What the best k places are worth together, k = 0..10."""
+
+
+@dataclass(frozen=True)
+class Gains:
+    """Of each user asked, in the order of `Split.users`: accuracy [users], and the list's items [users, 10], best first.
+
+    A list is shorter than 10 where candidates are; missing places are -1.
+    """
+
+    ndcg: Reals
+    hr: Reals
+    recall: Reals
+    mrr: Reals
+    lists: Ints
+
+
+def gains(model: Recommender, split: Split, on_done: Callable[[int, int], None] | None = None) -> Gains:
+    """Ask for everyone's list, in blocks of users, and compare with the truths.
+
+    Raises:
+        PortraitError: the model gives scores of another shape, or some that are no finite numbers.
+    """
+    items = len(split.train.item_ids)
+    block = max(1, min(512, BLOCK_CELLS // items))
+    shuffled, seen = np.random.default_rng(LIST_SEED).permutation(items), seen_items(split.train)
+    parts: list[Gains] = []
+    for begin in range(0, len(split.users), block):
+        users, truths = split.users[begin : begin + block], split.truths[begin : begin + block]
+        scores = model.scores(users)
+        if scores.shape != (len(users), items) or not np.isfinite(scores).all():
+            raise PortraitError(f"{type(model).__name__} gave scores of shape {scores.shape}, or some that are not finite")
+        candidates = scores.astype(np.float32, copy=True)
+        if split.remove_seen:
+            for row, user in enumerate(users):
+                candidates[row, seen(int(user))] = -np.inf
+        parts.append(Gains(*_accuracy(candidates, truths), _best(candidates, shuffled)))
+        if on_done is not None:
+            on_done(begin + len(users), len(split.users))
+    return Gains(*(np.concatenate([getattr(part, name) for part in parts]) for name in ("ndcg", "hr", "recall", "mrr", "lists")))
+
+
+def _accuracy(scores: Floats, truths: Sequence[Ints]) -> tuple[Reals, Reals, Reals, Reals]:
+    """NDCG, HR, recall and MRR of each row: the expected values when ties are broken by chance."""
+    sizes = np.array([len(truth) for truth in truths])
+    rows, wanted = np.repeat(np.arange(len(truths)), sizes), np.concatenate(list(truths))
+    own = scores[rows, wanted]
+    above, level = np.empty(len(own), dtype=np.int64), np.empty(len(own), dtype=np.int64)
+    for begin in range(0, len(own), 512):  # a bounded number of rows is compared at once
+        part = slice(begin, begin + 512)
+        above[part] = (scores[rows[part]] > own[part, None]).sum(axis=1)
+        level[part] = (scores[rows[part]] == own[part, None]).sum(axis=1)
+    first, past = np.minimum(above, TOP), np.minimum(above + level, TOP)
+    found = np.bincount(rows, (past - first) / level, minlength=len(truths))
+    dcg = np.bincount(rows, (DISCOUNTS[past] - DISCOUNTS[first]) / level, minlength=len(truths))
+    hr, mrr = np.empty(len(truths)), np.empty(len(truths))
+    for row, (begin, size) in enumerate(zip(np.cumsum(sizes) - sizes, sizes, strict=True)):
+        best = int(above[begin : begin + size].min())
+        tied = above[begin : begin + size] == best
+        hr[row], mrr[row] = first_hit(best, int(level[begin : begin + size][tied][0]), int(tied.sum()))
+    return dcg / DISCOUNTS[np.minimum(sizes, TOP)], hr, found / sizes, mrr
+
+
+def first_hit(above: int, level: int, truths: int) -> tuple[float, float]:
+    """The chance that the first truth is among the best 10, and the expected 1 / its rank.
+
+    `above` items are better, and `truths` truths share one score with others, `level` together.
+    """
+    steps = np.arange(level - truths + 1)
+    missed = np.concatenate([[1.0], np.cumprod((level - truths - steps[:-1]) / (level - steps[:-1]))])
+    at = missed * truths / (level - steps)  # the first `step` are no truths, the next one is
+    return float(at[: max(0, TOP - above)].sum()), float((at / (above + 1 + steps)).sum())
+
+
+def _best(scores: Floats, shuffled: npt.NDArray[np.int64]) -> Ints:
+    """The best 10 of each row; equal ones in an order that has nothing to do with their ids."""
+    mixed = scores[:, shuffled]
+    top = min(TOP, mixed.shape[1])
+    places = np.argpartition(-mixed, top - 1, axis=1)[:, :top]
+    chosen = np.take_along_axis(mixed, places, axis=1)
+    order = np.argsort(-chosen, axis=1, kind="stable")
+    items = np.where(np.isfinite(chosen), shuffled[places], -1)
+    found = np.full((len(scores), TOP), -1, dtype=np.int32)
+    found[:, :top] = np.take_along_axis(items, order, axis=1)
+    return found
+
+
+HISTORY_BANDS: dict[str, tuple[int, float]] = {"0": (0, 0), "1-5": (1, 5), "6-20": (6, 20), "21+": (21, np.inf)}
+
+
+def history_bands(split: Split) -> dict[str, npt.NDArray[np.bool_]]:
+    """Of the users asked, who has how many events in the training part [users]; bands with nobody are left out."""
+    lengths = np.diff(split.train.bounds())[split.users]
+    bands = {name: (lengths >= least) & (lengths <= most) for name, (least, most) in HISTORY_BANDS.items()}
+    return {name: chosen for name, chosen in bands.items() if chosen.any()}
+
+
+def coverage(lists: Ints, items: int) -> float:
+    """The share of the catalogue that is in somebody's list."""
+    return len(np.unique(lists[lists >= 0])) / items
+
+
+def novelty(lists: Ints, train: Interactions) -> float:
+    """Mean self-information of listed items in bits: -log2 of the share of users who met the item."""
+    pairs = np.unique(train.users.astype(np.int64) * len(train.item_ids) + train.items)
+    met = np.bincount(pairs % len(train.item_ids), minlength=len(train.item_ids))
+    bits = -np.log2((met + 1) / (len(np.unique(train.users)) + 1))
+    return float(bits[lists[lists >= 0]].mean())
+
+
+def diversity(lists: Ints, vectors: sparse.csr_matrix | None) -> float | None:
+    """Mean distance (1 - cosine) of two items of a list; None without vectors [items, words] of unit length."""
+    if vectors is None:
+        return None
+    distances = []
+    for row in lists:
+        own = vectors[row[row >= 0]]
+        if (size := own.shape[0]) > 1:
+            together = np.asarray(own.sum(axis=0)).ravel()
+            alone = float(own.multiply(own).sum())
+            distances.append(1 - (float(together @ together) - alone) / (size * (size - 1)))
+    return float(np.mean(distances)) if distances else None

@@ -1,0 +1,1 @@
+"""Our own recommenders, behind the same interface as the peers."""

@@ -1,0 +1,55 @@
+"""EASE: each item's column is predicted from all others by ridge regression, solved in one inversion (Steck, 2019)."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from scipy import linalg, sparse
+
+from deploy.recs.interactions import Floats, Interactions, Ints
+from deploy.recs.peers.matrices import Counting, user_items
+
+
+@dataclass
+class EaseWeights:
+    """Solves the regression and remembers the last solution: models that differ only in whose history they read share it."""
+
+    _of: tuple[Interactions, float, Counting] | None = None
+    _weights: Floats = field(default_factory=lambda: np.empty((0, 0), np.float32))
+
+    def of(self, train: Interactions, ridge: float, counting: Counting) -> Floats:
+        """Weights [items, items] with a diagonal of zeros."""
+        known = self._of
+        if known is None or known[0] is not train or known[1:] != (ridge, counting):
+            taken = user_items(train, counting)
+            gram = np.asarray((taken.T @ taken).toarray(), dtype=np.float32)
+            gram[np.diag_indices_from(gram)] += ridge
+            factor = linalg.cholesky(gram, lower=True, overwrite_a=True, check_finite=False)
+            inverse, failed = linalg.lapack.spotri(factor, lower=True, overwrite_c=True)
+            if failed:
+                raise ArithmeticError(f"EASE with ridge {ridge} cannot be solved")
+            inverse = np.tril(inverse) + np.tril(inverse, -1).T
+            inverse /= -np.diag(inverse).copy()
+            np.fill_diagonal(inverse, 0)
+            self._of, self._weights = (train, ridge, counting), inverse
+        return self._weights
+
+
+@dataclass
+class Ease:
+    """EASE with a ridge, on items taken once or log(1 + times), read from a whole history or the last `last_n` events."""
+
+    ridge: float = 300.0
+    counting: Counting = "once"
+    last_n: int | None = None
+    solved: EaseWeights = field(default_factory=EaseWeights)
+    _history: sparse.csr_matrix = field(init=False)
+    _weights: Floats = field(init=False)
+
+    def fit(self, train: Interactions) -> None:
+        """Solve for this training part."""
+        self._weights = self.solved.of(train, self.ridge, self.counting)
+        self._history = user_items(train, self.counting, self.last_n)
+
+    def scores(self, users: Ints) -> Floats:
+        """The regression's predictions."""
+        return np.asarray(self._history[users] @ self._weights, dtype=np.float32)
