@@ -1,1 +1,1 @@
-"""Our own recommenders, behind the same interface as the peers."""
+"""Portrait's own recommender: a sequence network, item-to-item models and counts, and a ranker that weighs them."""

@@ -1,0 +1,74 @@
+"""What items say of each other: matrices [items, items] that turn a history into scores by one product.
+
+EASE is Steck 2019; the neighbours are by cosine with shrinkage, as in Sarwar et al. 2001.
+"""
+
+import numpy as np
+import scipy.linalg
+import scipy.sparse as sparse
+
+from deploy.recs.interactions import Floats, Interactions
+from schemas.errors import ConfigError
+
+MOST_ITEMS = 20_000  # a dense matrix of float32 then takes 1.6 GB
+EASE_RIDGE = 300.0
+COSINE_SHRINKAGE = 20.0
+FOLLOWING_WINDOW = 5
+FOLLOWING_SHRINKAGE = 5.0
+
+
+def require_few_items(items: int) -> None:
+    """ConfigError when matrices between all items would not fit into memory."""
+    if items > MOST_ITEMS:
+        raise ConfigError(
+            f"{items:,} items: item-to-item models are made for up to {MOST_ITEMS:,}; leave out items nobody took"
+        )
+
+
+def ease(users_items: sparse.csr_matrix, ridge: float = EASE_RIDGE) -> Floats:
+    """Linear weights with a zero diagonal that best give each user's items back from the others."""
+    gram = gram_matrix(users_items)
+    diagonal = np.diag_indices_from(gram)
+    gram[diagonal] += ridge
+    # The inverse of a positive definite matrix by its Cholesky factor: half the work of a general one.
+    factor, failed = scipy.linalg.lapack.spotrf(gram, lower=True, overwrite_a=True)
+    inverse, failed = scipy.linalg.lapack.spotri(factor, lower=True, overwrite_c=True)
+    if failed:
+        raise ConfigError("EASE: the items' co-occurrence is not positive definite; raise the ridge")
+    inverse = np.tril(inverse) + np.tril(inverse, -1).T
+    weights = -inverse / np.diag(inverse)
+    weights[diagonal] = 0
+    return np.ascontiguousarray(weights, np.float32)
+
+
+def cosine(users_items: sparse.csr_matrix) -> Floats:
+    """Share of users that two items have in common, shrunk towards 0 where both are rare."""
+    gram = gram_matrix(users_items)
+    norms = np.sqrt(np.diag(gram))
+    gram /= np.outer(norms, norms) + COSINE_SHRINKAGE
+    np.fill_diagonal(gram, 0)
+    return gram
+
+
+def following(events: Interactions) -> Floats:
+    """How often the one item came soon after the other, nearer counting more; rows are what came first."""
+    size = len(events.item_ids)
+    rows, columns, weights = [], [], []
+    for distance in range(1, FOLLOWING_WINDOW + 1):
+        before, after = events.items[:-distance], events.items[distance:]
+        together = events.users[:-distance] == events.users[distance:]
+        rows.append(before[together])
+        columns.append(after[together])
+        weights.append(np.full(int(together.sum()), 1 / distance, np.float32))
+    pairs = (np.concatenate(rows), np.concatenate(columns))
+    matrix: Floats = sparse.csr_matrix((np.concatenate(weights), pairs), (size, size)).toarray()
+    np.fill_diagonal(matrix, 0)
+    counts = np.sqrt(np.bincount(events.items, minlength=size).astype(np.float32))
+    matrix /= np.outer(counts, counts) + FOLLOWING_SHRINKAGE
+    return matrix
+
+
+def gram_matrix(users_items: sparse.csr_matrix) -> Floats:
+    """How often users took both items: float32 [items, items]."""
+    gram: Floats = (users_items.T @ users_items).toarray().astype(np.float32)
+    return gram

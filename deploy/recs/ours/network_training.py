@@ -1,0 +1,132 @@
+"""Fits the sequence network: cross-entropy over all items at every place, stopped when lists no longer get better."""
+
+import copy
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from deploy.recs.interactions import Floats, Interactions, Ints
+from deploy.recs.ours.network import NetworkShape, SequenceNetwork
+from deploy.recs.ours.sequences import Places, sequences, windows
+
+USERS_AT_ONCE = 256
+
+OnEpoch = Callable[[int, int], None]
+"""Told how many epochs of how many are done."""
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """How long and how fast to learn; `patience` is for how many epochs a fit waits for a better one."""
+
+    epochs: int = 60
+    patience: int = 5
+    batch_size: int = 16
+    learning_rate: float = 2e-3
+    warm_up_steps: int = 100
+
+
+@dataclass
+class FittedNetwork:
+    """A network, the events it was fitted on, and after how many epochs it was best."""
+
+    network: SequenceNetwork
+    events: Interactions
+    length: int
+    epochs: int
+
+    @torch.inference_mode()
+    def scores(self, users: Ints) -> Floats:
+        """Logits of all items, float32 [users, items]."""
+        self.network.eval()
+        device = self.network.item_bias.device
+        columns, bounds, table = sequences(self.events), self.events.bounds(), self.network.item_table()
+        scores = np.empty((len(users), len(self.events.item_ids)), np.float32)
+        for first in range(0, len(users), USERS_AT_ONCE):
+            chunk = users[first : first + USERS_AT_ONCE]
+            rows = torch.from_numpy(columns.rows(bounds[chunk], bounds[chunk + 1], self.length)).to(device)
+            last = self.network(*rows, table)[:, -1]
+            scores[first : first + USERS_AT_ONCE] = logits(self.network, last, table).float().cpu().numpy()
+        return scores
+
+
+Judge = Callable[[FittedNetwork], float]
+"""What lists are worth now; higher is better."""
+
+
+def fit_network(
+    events: Interactions,
+    content: Floats | None,
+    shape: NetworkShape,
+    schedule: Schedule,
+    seed: int,
+    judge: Judge | None = None,
+    on_epoch: OnEpoch = lambda done, total: None,
+) -> FittedNetwork:
+    """A network fitted on these events: to its best epoch by `judge`, or for all of `schedule.epochs` without one."""
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    torch.manual_seed(seed)
+    shuffle = np.random.default_rng(seed)
+    network = SequenceNetwork(len(events.item_ids), shape, None if content is None else torch.from_numpy(content)).to(device)
+    optimizer = torch.optim.AdamW(network.parameters(), schedule.learning_rate, betas=(0.9, 0.98), weight_decay=0)
+    warm_up = torch.optim.lr_scheduler.LinearLR(optimizer, 1 / schedule.warm_up_steps, total_iters=schedule.warm_up_steps)
+    fitted = FittedNetwork(network, events, shape.length, epochs=0)
+    best, best_worth, best_weights = 0, -1.0, network.state_dict()
+    starts, ends = windows(events, shape.length)
+    for epoch in range(1, schedule.epochs + 1):
+        columns = sequences(events, shuffle)
+        wanted = np.where(columns.positive, columns.items, 0)  # what speaks against an item is read, never predicted
+        network.train()
+        for rows in batches(ends - starts, schedule.batch_size, shuffle):
+            length = max(1, int((ends[rows] - starts[rows]).max()) - 1)
+            inputs = columns.rows(starts[rows], ends[rows] - 1, length)
+            targets = targets_of(wanted, starts[rows] + 1, ends[rows], length)
+            loss = batch_loss(network, torch.from_numpy(inputs).to(device), torch.from_numpy(targets).to(device))
+            optimizer.zero_grad()
+            loss.backward()  # type: ignore[no-untyped-call]
+            nn.utils.clip_grad_norm_(network.parameters(), 1.0)
+            optimizer.step()
+            warm_up.step()
+        on_epoch(epoch, schedule.epochs)
+        fitted.epochs = epoch
+        if judge is not None:
+            worth = judge(fitted)
+            if worth > best_worth:
+                best, best_worth, best_weights = epoch, worth, copy.deepcopy(network.state_dict())
+            elif epoch - best >= schedule.patience:
+                break
+    if judge is not None:
+        network.load_state_dict(best_weights)
+        fitted.epochs = best
+    return fitted
+
+
+def batches(lengths: Places, size: int, shuffle: np.random.Generator) -> list[Places]:
+    """Rows by the batch in a random order; rows of about one length come together, so that little is padding."""
+    order = np.argsort(lengths + shuffle.uniform(0, 8, len(lengths)), kind="stable")
+    chunks = [order[first : first + size] for first in range(0, len(order), size)]
+    return [chunks[chunk] for chunk in shuffle.permutation(len(chunks))]
+
+
+def targets_of(wanted: Places, starts: Places, ends: Places, length: int) -> Places:
+    """What comes next at each place, 0 where nothing is asked: int64 [n, length]."""
+    places = ends[:, None] - length + np.arange(length)
+    there = places >= starts[:, None]
+    return np.where(there, wanted[np.where(there, places, 0)], 0)
+
+
+def batch_loss(network: SequenceNetwork, inputs: Tensor, targets: Tensor) -> Tensor:
+    """Cross-entropy over all items, mean over the places that ask for one."""
+    table = network.item_table()
+    hidden = network(*inputs, table)
+    asked = targets > 0
+    return functional.cross_entropy(logits(network, hidden[asked], table), targets[asked] - 1)
+
+
+def logits(network: SequenceNetwork, vectors: Tensor, table: Tensor) -> Tensor:
+    """Scores of all items for vectors [n, dim]: [n, items]."""
+    return vectors @ table[1:].T + network.item_bias[1:]

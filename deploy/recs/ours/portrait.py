@@ -1,0 +1,128 @@
+"""Portrait's recommender as the evaluation meets it: networks, evidence and ranker, fitted window by window."""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from deploy.recs.interactions import Floats, Interactions, Ints
+from deploy.recs.ours.content import content_vectors
+from deploy.recs.ours.evidence import Candidates, Evidence
+from deploy.recs.ours.network import NetworkShape
+from deploy.recs.ours.network_training import FittedNetwork, Schedule, fit_network
+from deploy.recs.ours.ranker import OUT, Lesson, train_ranker
+from deploy.recs.split import Split
+
+USERS_AT_ONCE = 256
+MOST_TAUGHT = 6_000
+"""Users of a window whose lists teach the ranker: more cost memory and teach little."""
+MOST_JUDGED = 2_000
+DEPTH = 10
+
+OnStep = Callable[[str, int, int], None]
+"""Told what is being done, and how much of how much is done."""
+
+
+class PortraitRanker:
+    """Learns from all of a split's train; how long and with which weights, from `windows`: earlier cuts inside that train.
+
+    The newest window comes first: it decides for how many epochs networks are fitted. `texts` and `tags` say what items are.
+    """
+
+    def __init__(
+        self,
+        windows: Sequence[Split],
+        texts: Sequence[str],
+        tags: Sequence[Sequence[str]],
+        seed: int,
+        shape: NetworkShape | None = None,
+        schedule: Schedule | None = None,
+        on_step: OnStep = lambda step, done, total: None,
+    ) -> None:
+        self.windows, self.seed, self.on_step = windows, seed, on_step
+        self.shape, self.schedule = shape or NetworkShape(), schedule or Schedule()
+        self.content = content_vectors(texts, tags)
+
+    def fit(self, train: Interactions) -> None:
+        """Learn from these events; the windows must lie inside them."""
+        newest = self.windows[0]
+        epochs, lessons = 0, []
+        for number, window in enumerate(self.windows):
+            network = self.fit_network(window.train, f"network of window {number + 1}", epochs, newest)
+            epochs = epochs or network.epochs
+            lessons.append(self.lesson(window, network))
+        self.ranker = train_ranker(lessons, self.seed)
+        network = self.fit_network(train, "network", epochs, newest)
+        self.remove_seen = newest.remove_seen
+        self.evidence = self.evidence_of(train, int(train.times_ms.max()), network)
+
+    def fit_network(self, events: Interactions, name: str, epochs: int, newest: Split) -> FittedNetwork:
+        """A network for so many epochs, or for as many as make the newest window's lists best when that isn't known yet."""
+        schedule = self.schedule if not epochs else Schedule(**{**vars(self.schedule), "epochs": epochs})
+        judge = None if epochs else judge_of(newest)
+        return fit_network(
+            events, self.content, self.shape, schedule, self.seed, judge, lambda done, total: self.on_step(name, done, total)
+        )
+
+    def evidence_of(self, events: Interactions, now_ms: int, network: FittedNetwork) -> Evidence:
+        """What these events say."""
+        return Evidence(events, now_ms, self.content, network)
+
+    def lesson(self, window: Split, network: FittedNetwork) -> Lesson:
+        """What the window's users were offered, and what they took."""
+        now_ms = window.cut_ms if window.cut_ms is not None else int(window.train.times_ms.max())
+        evidence = self.evidence_of(window.train, now_ms, network)
+        chosen = np.random.default_rng(self.seed).permutation(len(window.users))[:MOST_TAUGHT]
+        chunks = [chosen[first : first + USERS_AT_ONCE] for first in range(0, len(chosen), USERS_AT_ONCE)]
+        offered = stacked([evidence.candidates(window.users[chunk], window.remove_seen) for chunk in chunks])
+        taken = [np.isin(items, window.truths[place]) for items, place in zip(offered.items, chosen, strict=True)]
+        return Lesson(offered, (np.array(taken) & offered.there).astype(np.float32))
+
+    def scores(self, users: Ints) -> Floats:
+        """Scores of all items, float32 [users, items]; what no source proposes has the same low one."""
+        scores = np.full((len(users), len(self.evidence.events.item_ids)), OUT, np.float32)
+        for first in range(0, len(users), USERS_AT_ONCE):
+            offered = self.evidence.candidates(users[first : first + USERS_AT_ONCE], self.remove_seen)
+            np.put_along_axis(scores[first : first + USERS_AT_ONCE], offered.items, self.ranker.scores(offered), axis=1)
+        return scores
+
+
+def judge_of(window: Split) -> Callable[[FittedNetwork], float]:
+    """NDCG@10 of a network's lists for a window's users, an even sample where there are many."""
+    sample = np.unique(np.linspace(0, len(window.users) - 1, min(len(window.users), MOST_JUDGED)).astype(int))
+    users = window.users[sample]
+    bounds, items = window.train.bounds(), window.train.items
+
+    def worth(network: FittedNetwork) -> float:
+        scores = network.scores(users)
+        gains = []
+        for place, (user, row) in enumerate(zip(users, scores, strict=True)):
+            if window.remove_seen:
+                row[items[bounds[user] : bounds[user + 1]]] = -np.inf
+            gains.append(ndcg(row, window.truths[sample[place]]))
+        return float(np.mean(gains))
+
+    return worth
+
+
+def ndcg(scores: Floats, truths: Ints) -> float:
+    """NDCG@10 of one list."""
+    discounts = 1 / np.log2(np.arange(2, DEPTH + 2))
+    top: npt.NDArray[np.int64] = np.argpartition(-scores, min(DEPTH, len(scores) - 1))[:DEPTH]
+    hits = np.isin(top[np.argsort(-scores[top], kind="stable")], truths)
+    return float((hits * discounts[: len(hits)]).sum() / discounts[: min(DEPTH, len(truths))].sum())
+
+
+def stacked(chunks: Sequence[Candidates]) -> Candidates:
+    """Candidates of all chunks, padded to the longest."""
+    width = max(chunk.items.shape[1] for chunk in chunks)
+
+    def padded(array: npt.NDArray[np.generic]) -> npt.NDArray[np.generic]:
+        return np.pad(array, [(0, 0), (0, width - array.shape[1]), *[(0, 0)] * (array.ndim - 2)])
+
+    return Candidates(
+        np.concatenate([padded(chunk.items) for chunk in chunks]),
+        np.concatenate([padded(chunk.there) for chunk in chunks]),
+        np.concatenate([padded(chunk.features) for chunk in chunks]),
+        np.concatenate([chunk.context for chunk in chunks]),
+    )
