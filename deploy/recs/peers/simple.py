@@ -13,7 +13,9 @@ from deploy.recs.peers.popularity import PersonalFrequency, Popularity
 from deploy.recs.recommender import Recommender
 from deploy.recs.split import Split
 
-RIDGES = (100.0, 300.0, 1000.0)
+RIDGES = (30.0, 100.0, 300.0, 1000.0, 3000.0)
+MANY_ITEMS, FEW_RIDGES = 8000, (100.0, 300.0, 1000.0)
+"""An inversion takes a minute from here on: fewer are tried."""
 LAST = (1, 3, 10, 30)
 MATRIX_FILES = ("peers/matrices.py", "peers/cold.py", "peers/popularity.py", "peers/simple.py")
 
@@ -62,11 +64,15 @@ def _own(split: Split) -> Sequence[bool]:
 
 
 def _ridges(split: Split) -> Sequence[Params]:
-    return _grid(ridge=RIDGES)
+    return _grid(ridge=_worth_trying(split))
 
 
 def _last_ridges(split: Split) -> Sequence[Params]:
-    return _grid(ridge=RIDGES, last_n=LAST)
+    return _grid(ridge=_worth_trying(split), last_n=LAST)
+
+
+def _worth_trying(split: Split) -> Sequence[float]:
+    return FEW_RIDGES if len(split.train.item_ids) > MANY_ITEMS else RIDGES
 
 
 def _grid(**choices: Sequence[Any]) -> Sequence[Params]:
