@@ -41,3 +41,49 @@ def profiles(
     from deploy.evaluation.run import run
 
     run(users, data, seed, quick, threads, fresh, out)
+
+
+@eval_app.command()
+def recs(
+    data: Annotated[
+        Path, typer.Option(help="a folder in the documented layout (docs/data-layout.md), or one with sequences.txt[.gz]")
+    ],
+    mapping: Annotated[
+        str | None, typer.Option(help="a ready mapping's name or a mapping file; default: the one that fits the folder")
+    ] = None,
+    protocol: Annotated[
+        str | None,
+        typer.Option(
+            help="leave-one-out | time-cut | time-cut-new-items. Default: leave-one-out where there are no times or events "
+            "were entered in bulk, else time-cut, with only new items asked for where people seldom repeat"
+        ),
+    ] = None,
+    models: Annotated[str | None, typer.Option(help="names with commas between; default: all, see below")] = None,
+    seeds: Annotated[str, typer.Option(help="what models with randomness are trained with, one after another")] = "1,2,3",
+    truncate: Annotated[
+        int | None, typer.Option(min=1, help="cut every history to its last so many events before training")
+    ] = None,
+    threads: Annotated[int, typer.Option(min=1, help="CPU threads of the peers in their own process")] = os.cpu_count() or 1,
+    peers_python: Annotated[
+        Path, typer.Option(help="the python of the peers' environment, which `make eval-recs-peers` makes")
+    ] = Path(".venv-peers/bin/python"),
+    cache: Annotated[
+        Path | None, typer.Option(help="keep chosen settings and figures in this folder: a rerun is then quick")
+    ] = None,
+    csv: Annotated[Path | None, typer.Option(help="write the table as CSV, too")] = None,
+    out: Annotated[Path | None, typer.Option(help="the HTML report; default eval/recs-DATA-PROTOCOL.html in the state folder")] = None,
+) -> None:
+    """Recommendations against tuned peers: one cut, one table, everyone's whole-catalogue ranking.
+
+    Every model learns from what came before the cut, with settings chosen by the same protocol one step earlier, and ranks the
+    whole catalogue. Ties count at their expected value.
+
+    Models: popularity, popularity-7d, personal-frequency (then popularity-7d), item-knn, item-knn-last-n, ease, ease-last-n,
+    ease-log, blend (of these), als (implicit), sasrec and esasrec (RecTools), portrait (ours). One that is not installed is
+    named in the table and the JSON.
+
+    The last line is JSON; docs/evaluation.md says what each figure means.
+    """
+    from deploy.recs.run import Asked, run
+
+    run(Asked(data, mapping, protocol, models, seeds, truncate, threads, peers_python, cache, csv, out))

@@ -1,6 +1,5 @@
 """The evaluation's figures: a table and samples for people, and one line of JSON for programs."""
 
-import unicodedata
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -9,6 +8,7 @@ from rich.console import Console
 from rich.table import Table
 
 from deploy.evaluation.people import LANGUAGES
+from deploy.evaluation.plots import visible
 from deploy.evaluation.retrieval import Hits
 from deploy.evaluation.scores import Score, together
 from deploy.evaluation.session import Author, Findings, Plan, Verdict
@@ -156,11 +156,6 @@ def sample_line(author: Author) -> str:
     """One profile on a line."""
     marks = "".join("L" if sentence.source == "llm" else "p" for sentence in author.written.profile.summary)
     return f"[{author.place.name} {author.written.profile.language} {marks}] {author.written.profile.text}"
-
-
-def visible(text: str) -> str:
-    """The text with every character that steers a screen written as its number."""
-    return "".join(f"\\u{ord(c):04x}" if unicodedata.category(c)[0] == "C" and c != "\n" else c for c in text)
 
 
 def _support_table(scores: Mapping[tuple[str, Language], Score]) -> Table:

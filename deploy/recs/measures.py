@@ -51,14 +51,24 @@ def gains(model: Recommender, split: Split, on_done: Callable[[int, int], None] 
         scores = model.scores(users)
         if scores.shape != (len(users), items) or not np.isfinite(scores).all():
             raise PortraitError(f"{type(model).__name__} gave scores of shape {scores.shape}, or some that are not finite")
-        candidates = scores.astype(np.float32, copy=True)
-        if split.remove_seen:
-            for row, user in enumerate(users):
-                candidates[row, seen(int(user))] = -np.inf
+        candidates = _without(scores, users, seen) if split.remove_seen else scores
         parts.append(Gains(*_accuracy(candidates, truths), _best(candidates, shuffled)))
         if on_done is not None:
             on_done(begin + len(users), len(split.users))
     return Gains(*(np.concatenate([getattr(part, name) for part in parts]) for name in ("ndcg", "hr", "recall", "mrr", "lists")))
+
+
+def mean_ndcg(scores: Floats, split: Split) -> float:
+    """Mean NDCG@10 of scores that are there already [users asked, items]."""
+    candidates = _without(scores, split.users, seen_items(split.train)) if split.remove_seen else scores
+    return float(_accuracy(candidates, split.truths)[0].mean())
+
+
+def _without(scores: Floats, users: Ints, seen: Callable[[int], Ints]) -> Floats:
+    candidates = scores.astype(np.float32, copy=True)
+    for row, user in enumerate(users):
+        candidates[row, seen(int(user))] = -np.inf
+    return candidates
 
 
 def _accuracy(scores: Floats, truths: Sequence[Ints]) -> tuple[Reals, Reals, Reals, Reals]:

@@ -10,6 +10,27 @@ from deploy.recs.peers.matrices import user_items
 
 
 @dataclass
+class ItemLikeness:
+    """Compares items and remembers the last answer: models that differ only in whose history they read share it."""
+
+    _of: tuple[Interactions, int, float, bool] | None = None
+    _likeness: sparse.csr_matrix = field(default_factory=lambda: sparse.csr_matrix((0, 0)))
+
+    def of(self, train: Interactions, neighbours: int, shrink: float, own: bool) -> sparse.csr_matrix:
+        """Likeness of each item (row) to its nearest [items, items]."""
+        known = self._of
+        if known is None or known[0] is not train or known[1:] != (neighbours, shrink, own):
+            taken = user_items(train)
+            shared = (taken.T @ taken).tocoo()
+            lengths = np.sqrt(np.asarray(taken.sum(axis=0)).ravel())
+            likeness = shared.data / (lengths[shared.row] * lengths[shared.col] + shrink)
+            chosen = np.ones(len(likeness), dtype=np.bool_) if own else shared.row != shared.col
+            square = sparse.csr_matrix((likeness[chosen], (shared.row[chosen], shared.col[chosen])), shape=shared.shape)
+            self._of, self._likeness = (train, neighbours, shrink, own), _nearest(square, neighbours)
+        return self._likeness
+
+
+@dataclass
 class ItemKnn:
     """Sums the likeness of an item to the user's items, of their whole history or of the last `last_n` events.
 
@@ -19,20 +40,15 @@ class ItemKnn:
 
     neighbours: int = 100
     shrink: float = 10.0
-    last_n: int | None = None
     own: bool = False
-    _likeness: sparse.csr_matrix = field(init=False)
-    _history: sparse.csr_matrix = field(init=False)
+    last_n: int | None = None
+    compared: ItemLikeness = field(default_factory=ItemLikeness, repr=False)
+    _likeness: sparse.csr_matrix = field(init=False, repr=False)
+    _history: sparse.csr_matrix = field(init=False, repr=False)
 
     def fit(self, train: Interactions) -> None:
         """Compare all items that share a user."""
-        taken = user_items(train)
-        shared = (taken.T @ taken).tocoo()
-        lengths = np.sqrt(np.asarray(taken.sum(axis=0)).ravel())
-        likeness = shared.data / (lengths[shared.row] * lengths[shared.col] + self.shrink)
-        chosen = np.ones(len(likeness), dtype=np.bool_) if self.own else shared.row != shared.col
-        square = sparse.csr_matrix((likeness[chosen], (shared.row[chosen], shared.col[chosen])), shape=shared.shape)
-        self._likeness = _nearest(square, self.neighbours)
+        self._likeness = self.compared.of(train, self.neighbours, self.shrink, self.own)
         self._history = user_items(train, last_n=self.last_n)
 
     def scores(self, users: Ints) -> Floats:
