@@ -1,34 +1,26 @@
-"""Our ranker in a comparison: it gets the data's texts and tags, and learns what it blends from the validation split."""
+"""Our ranker in a comparison: it learns what it weighs from earlier cuts of what is known."""
 
-import importlib
+import importlib.util
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 from deploy.recs.contender import OnDone, Params
-from deploy.recs.cuts import validation_split
 from deploy.recs.recommender import Recommender
 from deploy.recs.recorded import RecordedData
 from deploy.recs.split import Split
 
-MODULE, CLASS = "deploy.recs.ours.portrait", "PortraitRanker"
-
 
 @dataclass(frozen=True)
 class PortraitContender:
-    """The ranker of `deploy.recs.ours.portrait`; imported when asked for, since training it needs the `training` extra."""
+    """The ranker of `deploy.recs.ours.portrait`; imported when asked for, since torch is in the `serving` extra."""
 
     data: RecordedData
     name: str = "portrait"
     random: bool = True
 
     def missing(self) -> str | None:
-        """It must be importable."""
-        try:
-            _ranker()
-        except (ImportError, AttributeError) as error:
-            return f"cannot import {CLASS} from {MODULE}: {error}"
-        return None
+        """It needs torch."""
+        return None if importlib.util.find_spec("torch") else "needs torch: install the `serving` extra"
 
     def version(self) -> str | None:
         """Its figures are never remembered: too much code is behind them."""
@@ -40,12 +32,11 @@ class PortraitContender:
 
     def fitted(self, split: Split, params: Params, seed: int, on_done: OnDone) -> Recommender:
         """Made for this split and fitted to what is known in it."""
-        model: Recommender = _ranker()(
-            seed=seed, texts=self.data.texts, tags=self.data.tags, validation=validation_split(split), **params
+        from deploy.recs.ours.portrait import PortraitRanker, earlier_windows
+
+        windows = earlier_windows(split)
+        model = PortraitRanker(
+            windows, self.data.texts, self.data.tags, seed, on_step=lambda step, done, total: on_done(done, total), **params
         )
         model.fit(split.train)
         return model
-
-
-def _ranker() -> Any:
-    return getattr(importlib.import_module(MODULE), CLASS)

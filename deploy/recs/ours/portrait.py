@@ -1,10 +1,12 @@
 """Portrait's recommender as the evaluation meets it: networks, evidence and ranker, fitted window by window."""
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 
 import numpy as np
 import numpy.typing as npt
 
+from deploy.recs.cuts import validation_split
 from deploy.recs.interactions import Floats, Interactions, Ints
 from deploy.recs.ours.content import content_vectors
 from deploy.recs.ours.evidence import Candidates, Evidence
@@ -12,6 +14,7 @@ from deploy.recs.ours.network import NetworkShape
 from deploy.recs.ours.network_training import FittedNetwork, Schedule, fit_network
 from deploy.recs.ours.ranker import OUT, Lesson, train_ranker
 from deploy.recs.split import Split
+from schemas.errors import ConfigError
 
 USERS_AT_ONCE = 256
 MOST_TAUGHT = 6_000
@@ -85,6 +88,15 @@ class PortraitRanker:
             offered = self.evidence.candidates(users[first : first + USERS_AT_ONCE], self.remove_seen)
             np.put_along_axis(scores[first : first + USERS_AT_ONCE], offered.items, self.ranker.scores(offered), axis=1)
         return scores
+
+
+def earlier_windows(split: Split) -> list[Split]:
+    """Earlier cuts inside what `split` knows, the newest first: one, or of a global cut two, since weeks differ."""
+    windows = [validation_split(split)]
+    if split.cut_ms is not None:
+        with suppress(ConfigError):  # nobody is left to ask so early
+            windows.append(validation_split(windows[0]))
+    return windows
 
 
 def judge_of(window: Split) -> Callable[[FittedNetwork], float]:
