@@ -1,0 +1,161 @@
+"""`portrait eval recs`: folders it reads, errors it explains, and what it prints."""
+
+import csv
+import gzip
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from deploy.cli import app
+from deploy.recs.recorded import read_folder
+from deploy.recs.run import read_seeds
+from schemas.errors import ConfigError
+
+QUICK = "popularity,popularity-7d,personal-frequency,item-knn"
+
+
+@pytest.fixture
+def shop(tmp_path: Path) -> Path:
+    """Forty users of two tastes over a hundred days, in the documented layout with plain column names."""
+    folder, source = tmp_path / "corner-shop", np.random.default_rng(2)
+    folder.mkdir()
+    with (folder / "events.csv").open("w") as file:
+        file.write("user_id,item_id,event_time_ms,type,domain\n")
+        for user in range(40):
+            for _ in range(14):
+                item, day = 2 * int(source.integers(10)) + user % 2, int(source.integers(100))
+                file.write(f"u{user},i{item},{day * 86_400_000},purchase,ecommerce\n")
+    with (folder / "items.csv").open("w") as file:
+        file.write("item_id,title,tags,domain\n")
+        for item in range(22):
+            file.write(f"i{item},<b>Thing {item}</b>,{'odd' if item % 2 else 'even'}|thing,ecommerce\n")
+    return folder
+
+
+@pytest.fixture
+def sequences(tmp_path: Path) -> Path:
+    folder = tmp_path / "plain"
+    folder.mkdir()
+    with gzip.open(folder / "sequences.txt.gz", "wt") as file:
+        file.write("\n".join(f"{user} {' '.join(str((user + step) % 9) for step in range(5))}" for user in range(12)))
+    (folder / "item_attributes.json").write_text(json.dumps({"1": [7, 8]}))
+    return folder
+
+
+def run(*arguments: str | Path) -> tuple[int, str]:
+    done = CliRunner().invoke(app, ["eval", "recs", *map(str, arguments)])
+    return done.exit_code, done.output
+
+
+def told(output: str) -> dict[str, object]:
+    report: dict[str, object] = json.loads(output.strip().rpartition("\n")[2])
+    return report
+
+
+def test_a_folder_becomes_a_table_a_page_a_csv_and_a_line_of_json(shop: Path, tmp_path: Path) -> None:
+    status, output = run(
+        "--data", shop, "--models", QUICK, "--out", tmp_path / "page.html", "--csv", tmp_path / "table.csv"
+    )
+    assert status == 0, output
+    report = told(output)
+    assert report["report"] == "eval-recs" and report["data"] == "corner-shop" and report["protocol"] == "time-cut"
+    assert report["items"] == 22 and report["seeds"] == [1, 2, 3] and report["gain"] is None
+    ndcg = report["ndcg10"]
+    assert isinstance(ndcg, dict) and set(ndcg) == set(QUICK.split(","))
+    assert ndcg["item-knn"] > ndcg["popularity"]  # people keep to their taste
+    assert report["best_peer"] == max(ndcg, key=ndcg.__getitem__)
+    written = (tmp_path / "page.html").read_text()
+    assert "<svg" in written and "corner-shop" in written and "http:" not in written
+    lines = list(csv.DictReader((tmp_path / "table.csv").read_text().splitlines()))
+    assert {line["model"] for line in lines} == set(ndcg)
+    assert "item-knn" in output and "NDCG@10" in output
+
+
+def test_a_rerun_with_a_cache_trains_nothing_and_says_the_same(shop: Path, tmp_path: Path) -> None:
+    arguments = ("--data", shop, "--models", QUICK + ",blend", "--out", tmp_path / "p.html", "--cache", tmp_path / "cache")
+    first, second = told(run(*arguments)[1]), told(run(*arguments)[1])
+    assert first["remembered"] == [] and set(second["remembered"]) == {*QUICK.split(","), "blend"}  # type: ignore[call-overload]
+    assert first["ndcg10"] == second["ndcg10"] and first["settings"] == second["settings"]
+    other = told(run(*arguments, "--truncate", "2")[1])
+    assert other["remembered"] == []
+
+
+def test_who_cannot_run_is_named_in_table_and_json(shop: Path, tmp_path: Path) -> None:
+    status, output = run(
+        "--data", shop, "--models", "popularity,als", "--peers-python", tmp_path / "none", "--out", tmp_path / "p.html"
+    )
+    assert status == 0 and "als: left out" in output
+    assert "make eval-recs-peers" in told(output)["left_out"]["als"]  # type: ignore[index]
+    assert "als: left out" in (tmp_path / "p.html").read_text()
+    status, output = run("--data", shop, "--models", "als", "--peers-python", tmp_path / "none", "--out", tmp_path / "q.html")
+    assert status == 2 and "no model could be measured" in output
+
+
+def test_plain_sequences_are_read_in_their_order(sequences: Path, tmp_path: Path) -> None:
+    data = read_folder(sequences)
+    assert not data.has_times and len(data.interactions) == 60
+    first = data.interactions.part(data.interactions.users == data.interactions.user_ids.index("3"))
+    assert [data.interactions.item_ids[item] for item in first.items] == ["3", "4", "5", "6", "7"]
+    assert data.tags[data.interactions.item_ids.index("1")] == ["7", "8"]
+    status, output = run("--data", sequences, "--models", "popularity", "--out", tmp_path / "p.html")
+    assert status == 0 and told(output)["protocol"] == "leave-one-out"
+
+
+def test_items_keep_their_words_and_tags(shop: Path) -> None:
+    data = read_folder(shop)
+    place = data.interactions.item_ids.index("i21")  # nobody took it, and it is a candidate all the same
+    assert data.texts[place] == "<b>Thing 21</b>" and list(data.tags[place]) == ["odd", "thing"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (("--models", "populartiy"), "no model 'populartiy'; choose from popularity"),
+        (("--models", ","), "--models names none"),
+        (("--models", "blend,popularity"), "blend needs at least two"),
+        (("--protocol", "random"), "no protocol 'random'; one of leave-one-out"),
+        (("--seeds", "one"), "whole numbers with commas"),
+        (("--seeds", "1,1"), "each seed once"),
+    ],
+)
+def test_a_wrong_option_is_one_sentence_before_anything_is_read(
+    shop: Path, arguments: tuple[str, ...], sentence: str
+) -> None:
+    status, output = run("--data", shop, *arguments)
+    assert status == 2 and sentence in output and "Traceback" not in output and "reading" not in output
+
+
+def test_a_folder_of_another_layout_is_explained(tmp_path: Path) -> None:
+    status, output = run("--data", tmp_path, "--models", "popularity")
+    assert status == 2 and "has no events file" in output
+    status, output = run("--data", tmp_path / "none", "--models", "popularity")
+    assert status == 2 and "is not a folder" in output
+
+
+def test_events_without_items_are_explained(tmp_path: Path) -> None:
+    (tmp_path / "events.csv").write_text("user_id,event_time_ms,type,text,domain\nu,1,search,tents,ecommerce\n")
+    status, output = run("--data", tmp_path, "--models", "popularity")
+    assert status == 2 and "no event with an item" in output
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"), [("", "holds no event"), ("u1\n", "line 1"), ("u1 a b\nu1 c\n", "has two lines")]
+)
+def test_sequences_that_are_none_are_explained(tmp_path: Path, content: str, sentence: str) -> None:
+    (tmp_path / "sequences.txt").write_text(content)
+    with pytest.raises(ConfigError, match=sentence):
+        read_folder(tmp_path)
+
+
+def test_seeds_are_numbers() -> None:
+    assert read_seeds("3, 1,2") == [3, 1, 2]
+
+
+def test_help_names_every_model() -> None:
+    from deploy.recs.line_up import MODELS
+
+    output = CliRunner().invoke(app, ["eval", "recs", "--help"], env={"COLUMNS": "140"}).output
+    assert all(name in output for name in MODELS)
