@@ -1,8 +1,8 @@
 """Forward passes of a few fixed shapes for a GPU, each recorded once as a CUDA graph and launched whole from then on.
 
 A pass of a small model is a thousand kernels of a few microseconds each, which a CPU cannot launch as fast as a GPU is done
-with them. A graph is bound to shapes and addresses: so rows, tokens and the slots looked at are rounded up to powers of two, and
-keys and values of all layers stay in one buffer. Its last row is nobody's: rows that only fill up a shape write there.
+with them. A graph is bound to shapes and addresses: so rows, tokens and the slots looked at are rounded up to powers of two,
+and keys and values of all layers stay in one buffer. Its last row is nobody's: rows that only fill up a shape write there.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -152,7 +152,7 @@ class FixedShapes:
         span = self.capacity if width > 1 else max(LEAST_SPAN, power_of_two(max(row.seen + 1 for row in rows)))
         shape = min(power_of_two(len(rows)), self.rows), width, min(span, self.capacity)
         if shape not in self.passes:
-            model = self.compiled if self.compiled and width == 1 else self.model
+            model = self.model if self.compiled is None or width > 1 else self.compiled
             self.passes[shape] = FixedPass(model, self.model.config, self.states, shape, self.pool)
         return self.passes[shape]
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 
 import torch
-from fixed_shapes import NAME, Given, FixedShapes
+from fixed_shapes import NAME, FixedShapes, Given
 from generation import Row, TextGenerator
 from packed_attention import Prefix
 
