@@ -7,6 +7,7 @@ at the rate of a copy on the same GPU. A steady step is one in which every row w
 
 import gc
 import json
+import math
 import statistics
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -75,8 +76,9 @@ class Bench:
         least = self.bytes_read(asked)  # and every shape is recorded now
         for way in WAYS:
             with self.writer(way, batch) as write:
-                written = write(asked)  # not timed: libraries, kernels and graphs are made ready
-                seconds = statistics.median(timed(lambda write=write: write(asked)) for _ in range(rounds))
+                write(asked[:batch] if way == "generate" else asked)  # so that kernels are loaded and graphs recorded
+                runs = [timed(lambda write=write: write(asked)) for _ in range(rounds)]
+            seconds, written = statistics.median(seconds for seconds, _ in runs), runs[0][1]
             measured.tokens_per_s[way] = round(sum(map(len, written)) / seconds, 1)
             if way == "portrait":
                 measured.bandwidth_share = round(least / seconds / bytes_per_s, 4)
@@ -139,20 +141,20 @@ class Bench:
             self.generator.start(row)
         for _ in range(WARM_STEPS):
             self.generator.step()
-        steps = [timed(self.generator.step) for _ in range(STEADY_STEPS)]
+        steps = [timed(self.generator.step)[0] for _ in range(STEADY_STEPS)]
         seen = sum(row.length for row in rows) - batch * STEADY_STEPS // 2
         self.generator.generate([])
         self.generator.end_tokens = ends
         return round(statistics.median(steps) * 1e3, 4), seen
 
 
-def timed(work: Callable[[], object]) -> float:
-    """Seconds, until the GPU is done."""
+def timed(work: Callable[[], Any]) -> tuple[float, Any]:
+    """Seconds, until the GPU is done, and what was returned."""
     began = time.perf_counter()
-    work()
+    made = work()
     if torch.cuda.is_available():
         torch.cuda.synchronize()
-    return time.perf_counter() - began
+    return time.perf_counter() - began, made
 
 
 def copied_bytes_per_s(device: torch.device, size: int) -> float:
@@ -160,7 +162,7 @@ def copied_bytes_per_s(device: torch.device, size: int) -> float:
     source = torch.randint(256, (size,), dtype=torch.uint8, device=device)
     target = torch.empty_like(source)
     target.copy_(source)
-    return 2 * size / statistics.median(timed(lambda: target.copy_(source)) for _ in range(COPIES))
+    return 2 * size / statistics.median(timed(lambda: target.copy_(source))[0] for _ in range(COPIES))
 
 
 def device_name(device: torch.device) -> str:
@@ -173,8 +175,8 @@ def table(measured: dict[int, Measured]) -> Table:
     for way, name in WAYS.items():
         shown.add_row(name, *(f"{one.tokens_per_s[way]:.0f}" for one in measured.values()))
     shown.add_row("share of the bandwidth limit", *(f"{one.bandwidth_share:.1%}" for one in measured.values()))
-    for kind in next(iter(measured.values())).steady_ms:
-        shown.add_row(f"steady step, {kind}, ms", *(f"{one.steady_ms[kind]:.2f}" for one in measured.values()))
+    for kind in dict.fromkeys(kind for one in measured.values() for kind in one.steady_ms):
+        shown.add_row(f"steady step, {kind}, ms", *(f"{one.steady_ms.get(kind, math.nan):.2f}" for one in measured.values()))
     return shown
 
 
@@ -195,9 +197,9 @@ def report(measured: dict[int, Measured]) -> dict[str, Any]:
 def main(
     device: Annotated[str, typer.Option(help="as torch names it; on a CPU nothing is recorded")] = "cuda",
     batches: Annotated[str, typer.Option(help="texts written together")] = "1,8,32,128",
-    texts_each: Annotated[int, typer.Option(help="prompts for each place in the batch, and 8 more")] = 3,
+    texts_each: Annotated[int, typer.Option(help="prompts for each place in the batch, but at least 8 in all")] = 3,
     rounds: Annotated[int, typer.Option(help="timed runs of each way")] = 3,
-    compiled: Annotated[bool, typer.Option(help="time torch.compile too: a minute for each batch size")] = True,
+    compiled: Annotated[int, typer.Option(help="the batch size to time torch.compile at, which takes a minute; 0: none")] = 32,
     seed: Annotated[int, typer.Option(help="of the prompts")] = 7,
 ) -> None:
     """Measure, print a table, and end with a line of JSON; exit 1 when the texts are not those of the plain model."""
@@ -208,7 +210,7 @@ def main(
     bench = Bench(models)
     measured: dict[int, Measured] = {}
     for batch in sizes:
-        measured[batch] = bench.measure(batch, 8 + texts_each * batch, rounds, seed, bytes_per_s, compiled)
+        measured[batch] = bench.measure(batch, max(8, texts_each * batch), rounds, seed, bytes_per_s, compiled == batch)
         console.print(f"batch {batch}: {measured[batch]}", markup=False)
     console.print(table(measured))
     figures = report(measured)
