@@ -115,6 +115,19 @@ def test_rows_that_join_a_half_full_batch_write_at_once_what_they_write_alone(ki
         assert row.tokens == written_by(plain, row.prompt, tiny.end_tokens, row.max_tokens)
 
 
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_recorded_passes_that_take_turns_do_not_write_over_each_others_logits(tiny_folder: str) -> None:
+    """At most steps some rows write on and others begin: two graphs, whose memory is shared, before tokens are chosen."""
+    prompts = [f"{PROMPTS[number % len(PROMPTS)]} {number}" for number in range(96)]
+    written = []
+    for kind, device in zip(GENERATORS, ("cpu", "cuda"), strict=True):
+        tiny = kind(tiny_folder, torch.device(device), torch.float32, max_rows=32)
+        rows = [row for number in (24, 10, 17) for row in rows_of(tiny, prompts[number:], max_tokens=number)]
+        tiny.generate(rows)
+        written.append([row.tokens for row in rows])
+    assert written[0] == written[1]
+
+
 def test_a_row_joins_at_the_next_step(generator: Any) -> None:
     alone = rows_of(generator, PROMPTS[:2])
     for row in alone:

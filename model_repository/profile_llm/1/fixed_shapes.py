@@ -63,13 +63,14 @@ class FixedPass:
             self.logits = self.run()
 
     def __call__(self, rows: Sequence[Given]) -> torch.Tensor:
-        """The logits of each row's next token, [rows, vocabulary]; they hold until the next call."""
+        """The logits of each row's next token, [rows, vocabulary]."""
         given = [[*row.tokens, *[0] * (self.width - len(row.tokens)), row.slot, row.seen, len(row.tokens)] for row in rows]
         self.inputs.copy_(torch.tensor(given + [self.filling] * (self.rows - len(rows))))
         if self.graph is None:
             return self.run()[: len(rows)]
         self.graph.replay()
-        return self.logits[: len(rows)]
+        # The graphs share their memory: the next one to run may write over what this one returns.
+        return self.logits[: len(rows)].clone()
 
     def run(self) -> torch.Tensor:
         device, dtype = self.states.device, self.states.dtype
