@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from typing import Annotated, Any
 
 import torch
+import transformers
 import typer
 from rich.console import Console
 from rich.table import Table
@@ -217,7 +218,8 @@ def main(
     print(json.dumps({
         "report": "bench-llm-gpu", **figures, "device": device_name(models.device), "copy_gb_per_s": round(bytes_per_s / 1e9),
         "rounds": rounds, "seed": seed, "adapter": models.adapter.name if models.adapter else None,
-        "dtype": str(models.dtype).removeprefix("torch."), "torch": torch.__version__, **meter.report(),
+        "dtype": str(models.dtype).removeprefix("torch."), "torch": torch.__version__,
+        "transformers": transformers.__version__, **meter.report(),
     }))  # fmt: skip
     raise typer.Exit(1 if figures["largest_logit_lost"] > MAX_LOST else 0)
 
