@@ -7,7 +7,7 @@ LOCKS := deploy/requirements
 export PYTHONUNBUFFERED := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check chaos bench-core bench-latency bench-scale bench-poison bench-gate bench-llm ci lock clean
+.PHONY: help setup demo test check chaos bench-core bench-latency bench-scale bench-poison bench-gate bench-llm bench-llm-gpu ci lock clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -64,6 +64,9 @@ bench-gate: setup  ## LLM calls a 100 events, and changes of interest that texts
 
 bench-llm: setup  ## texts of profile_llm a second, against transformers' generate on the same weights
 	$(BIN)/python -m tests.benchmarks.bench_llm
+
+bench-llm-gpu: setup  ## the same on a GPU, against transformers' continuous batching too
+	$(BIN)/python -m tests.benchmarks.bench_llm_gpu
 
 ci: setup  ## what .ci/run runs: check, then test
 	$(BIN)/ruff format --check

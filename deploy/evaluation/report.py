@@ -10,7 +10,7 @@ from rich.table import Table
 from deploy.evaluation.people import LANGUAGES
 from deploy.evaluation.plots import visible
 from deploy.evaluation.retrieval import Hits
-from deploy.evaluation.scores import Score, together
+from deploy.evaluation.scores import SupportScore, together
 from deploy.evaluation.session import Author, Findings, Plan, Verdict
 from deploy.local.show import cell
 from schemas.messages import Language
@@ -122,7 +122,7 @@ def retrieval(findings: Findings) -> dict[str, dict[str, dict[str, float | int]]
     return found
 
 
-def _by_data(scores: Mapping[tuple[str, Language], Score]) -> dict[str, dict[str, dict[str, Any]]]:
+def _by_data(scores: Mapping[tuple[str, Language], SupportScore]) -> dict[str, dict[str, dict[str, Any]]]:
     found: dict[str, dict[str, dict[str, Any]]] = {}
     for (name, language), score in scores.items():
         found.setdefault(name, {})[language] = score.as_dict()
@@ -158,7 +158,7 @@ def sample_line(author: Author) -> str:
     return f"[{author.place.name} {author.written.profile.language} {marks}] {author.written.profile.text}"
 
 
-def _support_table(scores: Mapping[tuple[str, Language], Score]) -> Table:
+def _support_table(scores: Mapping[tuple[str, Language], SupportScore]) -> Table:
     table = Table(title="statements and texts, by a second method than the guard's (L: by the LLM)")
     headings = ("profiles", "statements", "supported", "numbers", "entities", "polarity", "L whole", "L any", "L at first")
     for heading in ("data", "language", *headings):

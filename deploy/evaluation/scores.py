@@ -16,7 +16,7 @@ KINDS: tuple[Kind, ...] = ("number", "entity", "polarity")
 
 
 @dataclass
-class Score:
+class SupportScore:
     """Support of statements and texts, and who wrote them, for the profiles of one data set in one language."""
 
     profiles: int = 0
@@ -83,7 +83,7 @@ class Score:
         if len(self.faults) < KEPT:
             self.faults.append(fault)
 
-    def add(self, other: "Score") -> None:
+    def add(self, other: "SupportScore") -> None:
         """Count the other's profiles too."""
         for name, value in vars(other).items():
             mine = getattr(self, name)
@@ -123,13 +123,13 @@ class Score:
         return {**counts, **{name: round(value, 4) for name, value in shares.items()}, **truth, **guard}
 
 
-Scores = dict[tuple[str, Language], Score]
+SupportScores = dict[tuple[str, Language], SupportScore]
 """By data set and language."""
 
 
-def together(scores: Mapping[tuple[str, Language], Score], language: Language) -> Score:
+def together(scores: Mapping[tuple[str, Language], SupportScore], language: Language) -> SupportScore:
     """All data sets' profiles in one language."""
-    total = Score()
+    total = SupportScore()
     for (_, spoken), score in scores.items():
         if spoken == language:
             total.add(score)

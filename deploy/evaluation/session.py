@@ -28,7 +28,7 @@ from deploy.evaluation.obedience import (
 from deploy.evaluation.people import LANGUAGES, Life, Person, Place, data_people, lives, shop_people
 from deploy.evaluation.progress import Steps
 from deploy.evaluation.retrieval import CoVisitation, Hits, popularity_before, rank_held_out
-from deploy.evaluation.scores import Score, Scores
+from deploy.evaluation.scores import SupportScore, SupportScores
 from deploy.evaluation.text_check import telling_names
 from deploy.evaluation.writing import NarratorDesk, Written
 from producers.dataset import open_dataset
@@ -86,7 +86,7 @@ class Verdict:
 class Findings:
     """All that was measured."""
 
-    scores: Scores = field(default_factory=dict)
+    scores: SupportScores = field(default_factory=dict)
     reversal: list[Verdict] = field(default_factory=list)
     orders: list[Verdict] = field(default_factory=list)
     attacks: list[Verdict] = field(default_factory=list)
@@ -188,7 +188,7 @@ class Session:
             if key not in worlds:
                 worlds[key] = world_of(place, [other.person for other in authors if other.place is place], key[1])
             facts = Facts(person.messages, place.catalogue.items, place.shop, self.settings.profiler.utc_offset_h)
-            score = self.findings.scores.setdefault(key, Score())
+            score = self.findings.scores.setdefault(key, SupportScore())
             score.take(author.written, facts, worlds[key], person.user_id, author.life.now_ms)
         source = random.Random(self.plan.seed)
         for name, language in self.findings.scores:

@@ -4,14 +4,14 @@ from collections.abc import Mapping
 from typing import Any
 
 from consumers.texts.prompt_texts import TEXTS
-from deploy.tuning.evaluation import Score
+from deploy.tuning.evaluation import AttemptScore
 from schemas.messages import Language
 
 SAMPLES = 3
 
 
 def model_card(
-    base: str, record: Mapping[str, Any], size: int, scores: Mapping[tuple[str, Language], Score], measured_by: str
+    base: str, record: Mapping[str, Any], size: int, scores: Mapping[tuple[str, Language], AttemptScore], measured_by: str
 ) -> str:
     """README.md of the adapter's folder: what it is, what made it, what it measured."""
     rows = [

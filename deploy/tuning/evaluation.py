@@ -19,7 +19,7 @@ Write = Callable[[Sequence[str], Sequence[int]], list[str]]
 
 
 @dataclass
-class Score:
+class AttemptScore:
     """One language's profiles: `first` when each sentence passed at once, `second` when one took two attempts."""
 
     profiles: int = 0
@@ -43,26 +43,26 @@ class Score:
         }
 
 
-def evaluate(cases: Sequence[Case], write: Write) -> dict[tuple[str, Language], Score]:
+def evaluate(cases: Sequence[Case], write: Write) -> dict[tuple[str, Language], AttemptScore]:
     """Write every case's profile; scores by source and language."""
     jobs = [(case, ProfileJob.of(case.request, 0, index, frozenset(LANGUAGES))) for index, case in enumerate(cases)]
-    scores: dict[tuple[str, Language], Score] = {}
+    scores: dict[tuple[str, Language], AttemptScore] = {}
     while waiting := [(case, job, work) for case, job in jobs for work in job.works if work.waiting]:
         prompts = [job.question(work) for _, job, work in waiting]
         limits = [min(MAX_TOKENS, max_tokens(work.part, job.request.statements)) for _, job, work in waiting]
         for (case, job, work), text in zip(waiting, write(prompts, limits), strict=True):
             faults = job.answer(work, text)
-            score = scores.setdefault((case.source, case.request.language), Score())
+            score = scores.setdefault((case.source, case.request.language), AttemptScore())
             score.faults.update({fault.kind for fault in faults})
             if faults:
                 told = "; ".join(f"{fault.kind} {fault.detail!r}" for fault in faults)
                 score.refused.append(f"{text!r}: {told} (attempt {work.attempt})")
     for case, job in jobs:
-        _count(scores.setdefault((case.source, case.request.language), Score()), job)
+        _count(scores.setdefault((case.source, case.request.language), AttemptScore()), job)
     return scores
 
 
-def _count(score: Score, job: ProfileJob) -> None:
+def _count(score: AttemptScore, job: ProfileJob) -> None:
     score.profiles += 1
     if all(work.sentence for work in job.works):
         score.first += all(work.attempt == 0 for work in job.works)

@@ -18,7 +18,7 @@ from rich.table import Table
 from deploy.local.weights import BUILTIN, weights_folder
 from deploy.tuning.adapters import METHODS
 from deploy.tuning.card import model_card
-from deploy.tuning.evaluation import LANGUAGES, Score, evaluate, writer
+from deploy.tuning.evaluation import LANGUAGES, AttemptScore, evaluate, writer
 from deploy.tuning.held_out import Case, movielens_cases, shop_cases, worked_example
 from deploy.tuning.pairs import make_pairs
 from deploy.tuning.record import read_record, write_record
@@ -32,7 +32,7 @@ SAMPLES = 4
 REFUSED_SHOWN = 8
 WEIGHTS = "adapter_model.safetensors"
 HUB_NAMES = {"SmolLM2-135M-Instruct": "HuggingFaceTB/SmolLM2-135M-Instruct"}
-Scores = dict[tuple[str, Language], Score]
+AttemptScores = dict[tuple[str, Language], AttemptScore]
 
 
 class Session:
@@ -160,7 +160,7 @@ class Session:
         save_adapter(tuned, folder, self.base_name)
         write_record(folder, plan, steps_done, {name: trained[name] for name in ("method", "loss", "minutes")})
 
-    def _write_card(self, folder: Path, scores: Scores) -> None:
+    def _write_card(self, folder: Path, scores: AttemptScores) -> None:
         record = read_record(folder)
         if record:
             size = (folder / WEIGHTS).stat().st_size
@@ -168,7 +168,7 @@ class Session:
             card = model_card(self.base_name, record, size, scores, measured_by)
             (folder / "README.md").write_text(card, encoding="utf-8")
 
-    def _measure(self, tuned: Any, tokenizer: Any, quiet: bool = False) -> Scores:
+    def _measure(self, tuned: Any, tokenizer: Any, quiet: bool = False) -> AttemptScores:
         """Scores of the model as it is served: with the adapter merged into the weights, where that can be."""
         cases: list[Case] = [worked_example(language) for language in LANGUAGES]
         if self.profiles:
@@ -183,7 +183,7 @@ class Session:
             self._show_scores(scores)
         return scores
 
-    def _show_scores(self, scores: Scores) -> None:
+    def _show_scores(self, scores: AttemptScores) -> None:
         table = Table("source", "language", "profiles", "first attempt", "second", "sentences by LLM")
         for (source, language), score in scores.items():
             shares = score.as_dict()
@@ -200,15 +200,15 @@ class Session:
         print(json.dumps(report, ensure_ascii=False))
 
 
-def _as_dict(scores: Scores) -> dict[str, dict[str, Any]]:
+def _as_dict(scores: AttemptScores) -> dict[str, dict[str, Any]]:
     found: dict[str, dict[str, Any]] = {}
     for (source, language), score in scores.items():
         found.setdefault(source, {})[language] = score.as_dict()
     return found
 
 
-def _together(scores: Scores, language: Language) -> Score:
-    total = Score()
+def _together(scores: AttemptScores, language: Language) -> AttemptScore:
+    total = AttemptScore()
     for (_, spoken), score in scores.items():
         if spoken == language:
             total.profiles += score.profiles

@@ -30,6 +30,7 @@ from tests.benchmarks.llm_prompts import Asked, make_prompts
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "model_repository" / "profile_llm" / "1"))
 from generation import Row, TextGenerator  # type: ignore[import-not-found]
+from graphed_generation import GraphedGenerator  # type: ignore[import-not-found]
 
 WAYS = {"portrait": "profile_llm", "generate_32": "generate, {batch} together", "one_at_a_time": "generate, one at a time"}
 MAX_LOST = 0.75
@@ -58,23 +59,27 @@ class Outcome:
 class Models:
     """The generator, and the plain model of the same weights."""
 
-    def __init__(self, batch: int, progress: Callable[[str], None]) -> None:
+    def __init__(self, batch: int, progress: Callable[[str], None], device: str = "cpu") -> None:
         models = Settings().models
-        folder = weights_folder("profile_llm", models.profile_llm, progress)
+        self.folder = weights_folder("profile_llm", models.profile_llm, progress)
         self.adapter = adapter_folder(models)
-        self.dtype = torch.bfloat16 if torch.cpu.get_capabilities().get("avx512_bf16") else torch.float32
-        self.batch = batch
-        self.generator = TextGenerator(
-            str(folder), torch.device("cpu"), self.dtype, batch, str(self.adapter) if self.adapter else None
-        )
+        fast = device != "cpu" or torch.cpu.get_capabilities().get("avx512_bf16")
+        self.dtype = torch.bfloat16 if fast else torch.float32
+        self.batch, self.device = batch, torch.device(device)
+        kind = TextGenerator if device == "cpu" else GraphedGenerator
+        self.generator = kind(str(self.folder), self.device, self.dtype, batch, str(self.adapter) if self.adapter else None)
         self.tokenizer = self.generator.tokenizer
         self.tokenizer.padding_side = "left"
-        self.plain: Any = AutoModelForCausalLM.from_pretrained(folder, dtype=self.dtype)
+        self.plain: Any = self.load_plain()
+
+    def load_plain(self) -> Any:
+        """The model as transformers runs it, the adapter merged in."""
+        model = AutoModelForCausalLM.from_pretrained(self.folder, dtype=self.dtype)
         if self.adapter:
             from adapter import merge_adapter  # type: ignore[import-not-found]
 
-            self.plain = merge_adapter(self.plain, str(self.adapter))
-        self.plain.eval()
+            model = merge_adapter(model, str(self.adapter))
+        return model.to(self.device).eval()
 
     def write(self, way: str, asked: Sequence[Asked]) -> list[Tokens]:
         """The tokens of each answer, its end token not counted."""
@@ -91,12 +96,14 @@ class Models:
     def _generate(self, asked: Sequence[Asked]) -> list[Tokens]:
         """All of them up to the longest limit: a batch has but one."""
         inputs = self.tokenizer([one.text for one in asked], padding=True, add_special_tokens=False, return_tensors="pt")
+        inputs = inputs.to(self.device)
         limit = max(one.max_tokens for one in asked)
         output = self.plain.generate(**inputs, max_new_tokens=limit, do_sample=False, pad_token_id=0)
         rows = output[:, inputs["input_ids"].shape[1] :].tolist()
-        return [self._until_end(tokens)[: one.max_tokens] for one, tokens in zip(asked, rows, strict=True)]
+        return [self.until_end(tokens)[: one.max_tokens] for one, tokens in zip(asked, rows, strict=True)]
 
-    def _until_end(self, tokens: Tokens) -> Tokens:
+    def until_end(self, tokens: Tokens) -> Tokens:
+        """The tokens before the one that ends a text."""
         ends = [place for place, token in enumerate(tokens) if token in self.generator.end_tokens]
         return tokens[: ends[0]] if ends else tokens
 
@@ -104,7 +111,7 @@ class Models:
     def lost(self, asked: Asked, tokens: Tokens) -> float:
         """How far below the highest logit of the plain model those of the tokens are, at most."""
         prompt = self.generator.tokenize(asked.text)
-        logits = self.plain(torch.tensor([prompt + tokens])).logits[0, len(prompt) - 1 : -1].float()
+        logits = self.plain(torch.tensor([prompt + tokens], device=self.device)).logits[0, len(prompt) - 1 : -1].float()
         chosen = logits[torch.arange(len(tokens)), torch.tensor(tokens)]
         return float((logits.max(-1).values - chosen).max()) if tokens else 0.0
 

@@ -6,6 +6,7 @@ from deploy.evaluation.gate_material import Change, Material, shop_material
 from deploy.evaluation.gate_replay import Outcome, Replay
 from producers.shop_catalog import TOPICS
 from schemas.settings import ProfilerSettings, Settings
+from schemas.state import ProfileRef, UserState
 
 DELAY_MS = 30_000
 DROPPED, FRESH = list(TOPICS)[:2]
@@ -48,3 +49,27 @@ def test_a_gate_that_asks_more_costs_more_and_never_shows_what_cannot_be_said(sh
     assert eager.calls > 2 * lazy.calls
     assert eager.sayable_at == lazy.sayable_at and len(eager.sayable_at) > 0
     assert eager.share_within(eager.shown_at) <= eager.share_within(eager.tag_shown_at)
+
+
+def noted(shop: Material, *texts: tuple[int, list[str] | None]) -> Outcome:
+    """What is noted of a user whose text in force has these topics after so many events since the change."""
+    replay = Replay(shop, Settings(), DELAY_MS)
+    state = replay._states["u"] = UserState()
+    for events, topics in texts:
+        state.profile = None if topics is None else ProfileRef(1, "en", topics, b"", events, 0)
+        replay.outcome.after["u"] = events
+        replay._note_shown("u", CHANGE)
+    return replay.outcome
+
+
+def test_the_text_in_force_is_what_shows_a_change_and_the_first_to_do_so_counts(shop: Material) -> None:
+    (fresh, _), (dropped, dropped_theme) = tags(FRESH), tags(DROPPED)
+    assert noted(shop, (1, None), (2, [f"likes:{dropped}"])).shown_at == {}
+    assert noted(shop, (1, [f"likes:{dropped}"]), (4, [f"likes:{fresh}"]), (9, [f"likes:{fresh}"])).shown_at == {"u": 4}
+    with_theme = noted(shop, (3, [f"likes:{fresh}", f"likes:{dropped_theme}"]), (8, [f"likes:{fresh}"]))
+    assert (with_theme.tag_shown_at, with_theme.shown_at) == ({"u": 3}, {"u": 8})
+
+
+def test_a_text_older_than_the_change_shows_it_where_it_already_says_so(shop: Material) -> None:
+    """Someone may have taken to the fresh topic before: no new text is asked for, and the old one is right."""
+    assert noted(shop, (1, [f"likes:{tags(FRESH)[0]}"])).shown_at == {"u": 1}

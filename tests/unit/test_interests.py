@@ -149,6 +149,31 @@ def test_a_like_that_has_been_quiet_for_ten_events_fades() -> None:
     assert trends_after(songs=10, edits={"hiking": "interested"})["hiking"] != "fading"  # they say it now
 
 
+def hiking_trend(kinds: str) -> Trend | None:
+    """The trend of hiking after these events, three hours apart: h is a hike liked, s a song heard."""
+    events = [
+        HistoryEvent(at * 10_800_000, f"e{at}", f"{'hike' if kind == 'h' else 'song'}{at}", "like" if kind == "h" else "play")
+        for at, kind in enumerate(kinds)
+    ]
+    catalogue = {event.item_id: item(event.item_id, "hiking" if "hike" in event.item_id else "music") for event in events}
+    rules = InterestRules(FoldSettings().type_weights, half_life_h=24.0 * 14)
+    return interests(UserState(events=events), catalogue, rules)["hiking"].trend
+
+
+def test_ten_quiet_events_fade_a_like_that_the_newest_third_of_a_long_history_would_still_call_steady() -> None:
+    kept_up = "s" * 20 + "h" * 14  # then 14 events are the newest third of 44, and four of them are hikes
+    assert [hiking_trend(kept_up + "s" * quiet) for quiet in (6, 10)] == ["steady", "fading"]
+
+
+def test_four_quiet_events_are_the_newest_third_of_a_short_history_and_fade_nothing() -> None:
+    assert [hiking_trend("hs" * 4 + "s" * quiet) for quiet in (4, 6, 10)] == ["steady", "steady", "fading"]
+
+
+def test_a_like_met_seldom_has_to_be_quiet_for_longer() -> None:
+    seldom = "sssssh" * 6
+    assert [hiking_trend(seldom + "s" * quiet) for quiet in (10, 12, 16)] == ["steady", "steady", "fading"]
+
+
 def test_an_interest_that_a_fading_one_explains_fades_with_it() -> None:
     def like(trend: Trend, **shares: float) -> Interest:
         return Interest(sum(shares.values()), (), 0.9, trend, shares)

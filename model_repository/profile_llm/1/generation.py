@@ -67,19 +67,21 @@ class PrefixCache:
 class TextGenerator:
     """A chat model, its tokenizer, and the rows at work. Not thread-safe: one thread generates."""
 
+    ATTENTION = NAME
+
     def __init__(
         self, folder: str, device: torch.device, dtype: torch.dtype, max_rows: int = 32, adapter: str | None = None
     ) -> None:
         """`adapter` is a folder that peft saved; ValueError when it does not fit the weights in `folder`."""
         self.device, self.dtype, self.max_rows = device, dtype, max_rows
         self.tokenizer = AutoTokenizer.from_pretrained(folder)
-        self.model = load_model(folder, dtype, adapter).to(device).eval()
+        self.model = load_model(folder, dtype, adapter, self.ATTENTION).to(device).eval()
         pack_linears(self.model)
         end = self.model.generation_config.eos_token_id
         self.end_tokens = set(end if isinstance(end, list) else [end]) - {None}
         self.prefixes = PrefixCache(self.compute_prefix, self.tokenizer.all_special_ids)
         self.rows: list[Row] = []
-        self.store = KeyValues(max_rows)
+        self.store = self.new_store()
 
     @property
     def context_length(self) -> int:
@@ -89,6 +91,10 @@ class TextGenerator:
     def has_room(self) -> bool:
         """Whether another row may begin now."""
         return len(self.rows) < self.max_rows and sum(len(row.next) for row in self.rows if not row.length) < BEGIN_TOKENS
+
+    def new_store(self) -> KeyValues:
+        """Room for the keys and values of the rows at work."""
+        return KeyValues(self.max_rows)
 
     def tokenize(self, prompt: str) -> list[int]:
         """The prompt's tokens; it is the full prompt, so no special tokens are added."""
@@ -136,7 +142,7 @@ class TextGenerator:
 
     def abandon(self) -> list[Row]:
         """Drop the rows at work and return those that are not finished."""
-        rows, self.rows, self.store = self.rows, [], KeyValues(self.max_rows)
+        rows, self.rows, self.store = self.rows, [], self.new_store()
         return [row for row in rows if not row.finish_reason]
 
     @torch.inference_mode()
@@ -206,9 +212,9 @@ def settled(text: str, stop: Sequence[str]) -> str:
     return text[: len(text) - max((len(start) for start in beginnings if text.endswith(start)), default=0)]
 
 
-def load_model(folder: str, dtype: torch.dtype, adapter: str | None) -> PreTrainedModel:
+def load_model(folder: str, dtype: torch.dtype, adapter: str | None, attention: str) -> PreTrainedModel:
     """The weights in a folder, with those of an adapter merged in."""
-    model = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype, attn_implementation=NAME)
+    model = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype, attn_implementation=attention)
     if not adapter:
         return model
     from adapter import merge_adapter  # takes a second to import

@@ -26,6 +26,7 @@ import triton_python_backend_utils as pb_utils
 from desk import Desk, Text, Written
 from figures import Figures
 from generation import Row, TextGenerator
+from graphed_generation import GraphedGenerator
 from prompt import Prompt
 from transformers.utils import logging as transformers_logging
 
@@ -180,7 +181,8 @@ def load_generator() -> TextGenerator:
     max_rows = int(os.environ.get("PORTRAIT_MODELS__LLM_MAX_BATCH", "32"))
     adapter = os.environ.get("PORTRAIT_WEIGHTS__PROFILE_LLM_ADAPTER")
     try:
-        return TextGenerator(folder, torch.device(wanted), fast_dtype(wanted), max_rows, adapter)
+        generator = TextGenerator if wanted == "cpu" else GraphedGenerator
+        return generator(folder, torch.device(wanted), fast_dtype(wanted), max_rows, adapter)
     except ValueError as error:
         raise pb_utils.TritonModelException(str(error)) from None
 

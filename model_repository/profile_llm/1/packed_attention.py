@@ -1,4 +1,4 @@
-"""Attention for rows at different places in their texts, computed in one pass and without padding.
+"""Attention on a CPU for rows at different places in their texts, computed in one pass and without padding.
 
 A forward pass takes one sequence, [1, tokens]: the new tokens of every row, one row after the other. Keys and values of a
 prompt's beginning are kept once and read once for all rows that share it; each row's own ones are in `KeyValues`. The two
@@ -150,21 +150,13 @@ class Pass:
 
 def attend(query, key, value, scaling, bias=None, causal=False) -> tuple[torch.Tensor, torch.Tensor]:
     """Attention, and the log-sum-exp of its scores in fp32: [batch, heads, queries, dim] and [batch, heads, queries]."""
-    if query.device.type == "cpu":  # what scaled_dot_product_attention calls; a quarter of the time of the plain form
-        kernel = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu
-        return kernel(query, key, value, 0.0, causal, attn_mask=bias, scale=scaling)
-    scores = (query @ key.mT).float() * scaling
-    if bias is not None:
-        scores = scores + bias
-    if causal:
-        scores = scores.masked_fill(torch.ones(scores.shape[-2:], device=scores.device).triu(1).bool(), float("-inf"))
-    log_sum = scores.logsumexp(-1)
-    return (scores - log_sum.unsqueeze(-1)).exp().to(value.dtype) @ value, log_sum
+    kernel = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu  # what scaled_dot_product_attention calls
+    return kernel(query, key, value, 0.0, causal, attn_mask=bias, scale=scaling)
 
 
 def packed_attention(module, query, key, value, attention_mask, scaling=None, now: Pass | None = None, **options):
     """The attention function that transformers calls in each layer, [1, heads, tokens, dim]; it stores keys and values too."""
-    refuse_unknown(options, now)
+    refuse_unknown(options, now and max(now.positions) + 1)
     heads, tokens, dim = query.shape[1:]
     groups = key.shape[1]  # of query heads that share keys
     scaling = dim**-0.5 if scaling is None else scaling
@@ -217,15 +209,15 @@ def add_prefixes(query, layer: int, scaling, now: Pass, attended, log_sum) -> No
     attended[:, now.order] = attended[:, now.order].lerp(shared.reshape(*query.shape[:3], -1), share)
 
 
-def refuse_unknown(options: dict, now: Pass | None) -> None:
-    """NotImplementedError for models whose attention is more than a causal softmax over all of the text."""
-    if now is None:
+def refuse_unknown(options: dict, longest: int | None) -> None:
+    """NotImplementedError for models whose attention is more than a causal softmax over all of the text, `longest` tokens."""
+    if longest is None:
         raise NotImplementedError("profile_llm: this kind of model does not hand its arguments on to attention")
     for name in ("softcap", "s_aux", "position_bias"):
         if options.get(name) is not None:
             raise NotImplementedError(f"profile_llm: attention with {name} is not supported; name another model")
     window = options.get("sliding_window")
-    if window is not None and max(now.positions) >= window:
+    if window is not None and longest > window:
         raise NotImplementedError(f"profile_llm: a text longer than the model's sliding window of {window} is not supported")
 
 

@@ -28,4 +28,5 @@ def pack_linears(model: nn.Module) -> None:
 
 
 def fits(weight: torch.Tensor) -> bool:
-    return weight.device.type == "cpu" and weight.dtype == torch.bfloat16 and torch.backends.mkldnn.is_available()
+    wanted = weight.device.type == "cpu" and weight.dtype == torch.bfloat16
+    return wanted and torch.backends.mkldnn.is_available() and torch.ops.mkldnn._is_mkldnn_bf16_supported()
