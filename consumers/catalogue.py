@@ -1,20 +1,20 @@
 """The catalogue as every profiler holds it: items joined with their vectors, in arrays that are searched as they stand."""
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
 
+from consumers.item_vectors import Floats as Floats
+from consumers.item_vectors import Halves, ItemVectors
+from consumers.item_vectors import Rows as Rows
 from consumers.popularity import Popularity
 from consumers.statements.vocabulary import Vocabulary
 from schemas.errors import BadMessage
 from schemas.messages import Item, ItemVector
 from schemas.tensors import EMBEDDING_DIM
 
-Floats = npt.NDArray[np.float32]
-Halves = npt.NDArray[np.float16]
-Rows = npt.NDArray[np.int64]
 Times = npt.NDArray[np.int64]
 
 FIRST_CAPACITY = 1024
@@ -48,14 +48,13 @@ class Catalogue:
         self._items: dict[str, Item] = {}
         self._vectors_without_item: dict[str, Floats] = {}
         self._rows: dict[str, int] = {}
-        # The last row of the buffer is never used and stays zero, so that row -1 (unknown) reads as a zero vector.
-        self._matrix: Floats = np.zeros((FIRST_CAPACITY, dim), np.float32)
-        self._half_matrix: Halves = np.zeros((FIRST_CAPACITY, dim), np.float16)
+        self._vectors = ItemVectors(FIRST_CAPACITY, dim)
         self._facts = np.zeros(FIRST_CAPACITY, _FACTS)
         self._tags: list[tuple[str, ...]] = []
         self._tag_rows: dict[str, set[int]] = {}
         self._tag_arrays: dict[str, Rows] = {}
         self._arrivals: dict[str, None] = {}
+        self._changed_rows: set[int] = set()
 
     def __len__(self) -> int:
         return len(self.item_ids)
@@ -67,8 +66,17 @@ class Catalogue:
 
     @property
     def matrix(self) -> Floats:
-        """Vectors of unit length by row, float32 [n, dim]; a view, valid until the next put or remove."""
-        return self._matrix[: len(self)]
+        """Vectors of unit length by row, float32 [n, dim], valid until the next put or remove; a copy if it is large."""
+        return self._vectors.matrix(len(self))
+
+    @property
+    def halves(self) -> Halves:
+        """As `matrix`, in float16 and never a copy."""
+        return self._vectors.halves[: len(self)]
+
+    def blocks(self) -> Iterator[tuple[int, Floats]]:
+        """`matrix` in pieces that fit memory: the first row of each, and its vectors."""
+        return self._vectors.blocks(len(self))
 
     @property
     def published_at_ms(self) -> Times:
@@ -111,11 +119,11 @@ class Catalogue:
 
     def vectors(self, rows: Rows) -> Floats:
         """Vectors of these rows, float32 [*rows.shape, dim]; zeros for row -1."""
-        return np.take(self._matrix, rows, axis=0, mode="wrap")
+        return self._vectors.take(rows)
 
     def half_vectors(self, rows: Rows) -> Halves:
         """As `vectors`, in float16: what a model is sent."""
-        return np.take(self._half_matrix, rows, axis=0, mode="wrap")
+        return np.take(self._vectors.halves, rows, axis=0, mode="wrap")
 
     def observe(self, item_ids: Sequence[str | None], weights: Sequence[float], time_ms: int | Sequence[int]) -> None:
         """Count interest in items towards their popularity; weights below zero and items without a row are ignored."""
@@ -126,6 +134,12 @@ class Catalogue:
         arrivals = list(self._arrivals)
         self._arrivals.clear()
         return arrivals
+
+    def drain_changed_rows(self) -> Rows:
+        """Rows whose item or vector is another than at the last call, ascending; those beyond the last row are gone."""
+        rows = np.array(sorted(self._changed_rows), dtype=np.int64)
+        self._changed_rows.clear()
+        return rows
 
     def put_item(self, item: Item) -> None:
         """Add an item or replace its metadata."""
@@ -161,7 +175,7 @@ class Catalogue:
         """Forget an item's metadata; its vector waits for the item to come back, or for its own removal."""
         row = self._rows.get(item_id)
         if row is not None:
-            vector = self._matrix[row].copy()
+            vector = self.vectors(np.array(row)).copy()
             self._remove_row(row)
             self._vectors_without_item[item_id] = vector
         item = self._items.pop(item_id, None)
@@ -195,7 +209,7 @@ class Catalogue:
 
     def _add_row(self, item: Item, vector: Floats) -> None:
         row = len(self.item_ids)
-        if row + 1 >= len(self._matrix):
+        if row + 1 >= self._vectors.capacity:
             self._grow()
         self.item_ids.append(item.item_id)
         self._tags.append(())
@@ -206,18 +220,15 @@ class Catalogue:
         self._arrivals[item.item_id] = None
 
     def _set_vector(self, row: int, vector: Floats) -> None:
-        self._matrix[row] = vector
-        self._half_matrix[row] = vector
+        self._vectors.set(row, vector)
+        self._changed_rows.add(row)
 
     def _grow(self) -> None:
-        capacity = 2 * len(self._matrix)
-        matrix = np.zeros((capacity, self.dim), np.float32)
-        matrix[: len(self)] = self.matrix
-        half_matrix = np.zeros((capacity, self.dim), np.float16)
-        half_matrix[: len(self)] = matrix[: len(self)]
+        capacity = 2 * self._vectors.capacity
+        self._vectors.grow(capacity, len(self))
         facts = np.zeros(capacity, _FACTS)
         facts[: len(self)] = self._facts[: len(self)]
-        self._matrix, self._half_matrix, self._facts = matrix, half_matrix, facts
+        self._facts = facts
         self.popularity.grow(capacity)
 
     def _describe(self, row: int, item: Item) -> None:
@@ -245,12 +256,13 @@ class Catalogue:
         self._untag(row)
         if row != last:
             self._untag(last)
-            self._set_vector(row, self._matrix[last])
+            self._set_vector(row, self.vectors(np.array(last)))
             self._facts[row] = self._facts[last]
             self.item_ids[row] = moved_id
             self._rows[moved_id] = row
             self._describe(row, self._items[moved_id])
         self.popularity.move(last, row)
+        self._changed_rows.add(last)
         self.item_ids.pop()
         self._tags.pop()
         del self._rows[item_id]

@@ -144,6 +144,21 @@ class ProfilerSettings(Group):
     request_timeout_s: float = Field(300.0, gt=0, description="a request not answered by then may be repeated")
 
 
+class SearchSettings(Group):
+    """Vector search over the catalogue: exact, by FAISS in this process, or by Milvus."""
+
+    index: Literal["auto", "exact", "ivf", "ivf_pq", "hnsw", "milvus"] = Field(
+        "auto", description="`auto`: exact for few items, `ivf` for more; `ivf_pq` needs least memory"
+    )
+    exact_up_to: int = Field(20_000, ge=0, description="items up to which `auto` and FAISS compare a user with every item")
+    lists_probed: int = Field(32, ge=1, description="inverted lists searched per user by `ivf` and `ivf_pq`: more finds more")
+    graph_effort: int = Field(400, ge=1, description="places kept in mind while `hnsw` searches: more finds more")
+    threads: int = Field(0, ge=0, description="threads of one search with FAISS; 0: all cores")
+    milvus_address: str = Field("http://127.0.0.1:19530", description="URL of Milvus, or a file for Milvus Lite")
+    milvus_token: SecretStr | None = Field(None, description="`user:password` or an API key")
+    milvus_collection: str = Field("portrait_items", pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,254}$")
+
+
 class NarratorSettings(Group):
     """Writing profiles."""
 
@@ -192,6 +207,7 @@ class Settings(BaseSettings):
     models: ModelSettings = ModelSettings()
     fold: FoldSettings = FoldSettings()
     profiler: ProfilerSettings = ProfilerSettings()
+    search: SearchSettings = SearchSettings()
     narrator: NarratorSettings = NarratorSettings()
     runtime: RuntimeSettings = RuntimeSettings()
 
