@@ -2,15 +2,19 @@
 
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
+from consumers.covisitation import CoVisitation
 from consumers.item_vectors import Floats as Floats
 from consumers.item_vectors import Halves, ItemVectors
 from consumers.item_vectors import Rows as Rows
 from consumers.popularity import Popularity
 from consumers.statements.vocabulary import Vocabulary
+from consumers.tag_table import TagTable
 from schemas.errors import BadMessage
 from schemas.messages import Item, ItemVector
 from schemas.tensors import EMBEDDING_DIM
@@ -31,6 +35,20 @@ _FACTS = np.dtype(
 )
 
 
+@dataclass
+class RowWatch:
+    """Rows that changed since they were last drained."""
+
+    what: str
+    rows: set[int]
+
+    def drain(self) -> Rows:
+        """These rows, ascending; those beyond the catalogue's last row are gone."""
+        rows = np.array(sorted(self.rows), dtype=np.int64)
+        self.rows.clear()
+        return rows
+
+
 class Catalogue:
     """Items that can be recommended, one row each: an item has a row while both its metadata and its vector are known.
 
@@ -43,6 +61,7 @@ class Catalogue:
         self.item_ids: list[str] = []
         """Item id by row."""
         self.popularity = Popularity(FIRST_CAPACITY)
+        self.covisitation = CoVisitation(FIRST_CAPACITY)
         self.vocabulary = Vocabulary()
         """The tags of `items`, as they are found in text."""
         self._items: dict[str, Item] = {}
@@ -50,11 +69,9 @@ class Catalogue:
         self._rows: dict[str, int] = {}
         self._vectors = ItemVectors(FIRST_CAPACITY, dim)
         self._facts = np.zeros(FIRST_CAPACITY, _FACTS)
-        self._tags: list[tuple[str, ...]] = []
-        self._tag_rows: dict[str, set[int]] = {}
-        self._tag_arrays: dict[str, Rows] = {}
+        self.tag_table = TagTable(FIRST_CAPACITY)
         self._arrivals: dict[str, None] = {}
-        self._changed_rows: set[int] = set()
+        self._watches: list[RowWatch] = []
 
     def __len__(self) -> int:
         return len(self.item_ids)
@@ -96,7 +113,7 @@ class Catalogue:
 
     def tags(self, row: int) -> tuple[str, ...]:
         """The row's distinct tags, case-folded."""
-        return self._tags[row]
+        return self.tag_table.names(row)
 
     def available(self, now_ms: int) -> npt.NDArray[np.bool_]:
         """By row, whether the item may be shown at `now_ms`: from `available_from_ms` on and before `available_until_ms`."""
@@ -109,13 +126,7 @@ class Catalogue:
 
     def rows_with_tag(self, tag: str) -> Rows:
         """Rows of the items that carry this tag, whatever its letter case; int64, ascending."""
-        name = tag.casefold()
-        found = self._tag_arrays.get(name)
-        if found is None:
-            found = np.array(sorted(self._tag_rows.get(name, ())), dtype=np.int64)
-            if name in self._tag_rows:
-                self._tag_arrays[name] = found
-        return found
+        return self.tag_table.rows(tag.casefold(), len(self))
 
     def vectors(self, rows: Rows) -> Floats:
         """Vectors of these rows, float32 [*rows.shape, dim]; zeros for row -1."""
@@ -135,17 +146,17 @@ class Catalogue:
         self._arrivals.clear()
         return arrivals
 
-    def drain_changed_rows(self) -> Rows:
-        """Rows whose item or vector is another than at the last call, ascending; those beyond the last row are gone."""
-        rows = np.array(sorted(self._changed_rows), dtype=np.int64)
-        self._changed_rows.clear()
-        return rows
+    def watch(self, what: Literal["vectors", "items"]) -> "RowWatch":
+        """Collects, from now on and with all that is there, the rows whose vector, or whose item, is another than before."""
+        watch = RowWatch(what, set(range(len(self))))
+        self._watches.append(watch)
+        return watch
 
     def put_item(self, item: Item) -> None:
         """Add an item or replace its metadata."""
         row = self._rows.get(item.item_id)
         if row is not None:
-            self._untag(row)
+            self.tag_table.clear(row)
         self.vocabulary.add(item)  # before its forerunner goes, so that tags they share are not forgotten in between
         if item.item_id in self._items:
             self.vocabulary.remove(self._items[item.item_id])
@@ -212,7 +223,7 @@ class Catalogue:
         if row + 1 >= self._vectors.capacity:
             self._grow()
         self.item_ids.append(item.item_id)
-        self._tags.append(())
+        self.covisitation.add(row)
         self._rows[item.item_id] = row
         self._set_vector(row, vector)
         self._facts["tie_break"][row] = _tie_break(item.item_id)
@@ -221,7 +232,12 @@ class Catalogue:
 
     def _set_vector(self, row: int, vector: Floats) -> None:
         self._vectors.set(row, vector)
-        self._changed_rows.add(row)
+        self._tell("vectors", row)
+
+    def _tell(self, what: str, row: int) -> None:
+        for watch in self._watches:
+            if watch.what == what:
+                watch.rows.add(row)
 
     def _grow(self) -> None:
         capacity = 2 * self._vectors.capacity
@@ -230,41 +246,32 @@ class Catalogue:
         facts[: len(self)] = self._facts[: len(self)]
         self._facts = facts
         self.popularity.grow(capacity)
+        self.covisitation.grow(capacity)
+        self.tag_table.grow(capacity)
 
     def _describe(self, row: int, item: Item) -> None:
-        tags = tuple(dict.fromkeys(tag.casefold() for tag in item.tags))
-        self._tags[row] = tags
         self._facts["published_at_ms"][row] = item.published_at_ms
         self._facts["available_from_ms"][row] = item.available_from_ms or 0
         self._facts["available_until_ms"][row] = ALWAYS_MS if item.available_until_ms is None else item.available_until_ms
-        self._facts["tag_count"][row] = len(tags)
-        for tag in tags:
-            self._tag_rows.setdefault(tag, set()).add(row)
-            self._tag_arrays.pop(tag, None)
-
-    def _untag(self, row: int) -> None:
-        for tag in self._tags[row]:
-            self._tag_arrays.pop(tag, None)
-            rows = self._tag_rows[tag]
-            rows.discard(row)
-            if not rows:
-                del self._tag_rows[tag]
+        self._facts["tag_count"][row] = self.tag_table.set(row, item.tags)
+        self._tell("items", row)
 
     def _remove_row(self, row: int) -> None:
         last = len(self) - 1
         item_id, moved_id = self.item_ids[row], self.item_ids[last]
-        self._untag(row)
+        self.tag_table.clear(row)
         if row != last:
-            self._untag(last)
+            self.tag_table.clear(last)
             self._set_vector(row, self.vectors(np.array(last)))
             self._facts[row] = self._facts[last]
             self.item_ids[row] = moved_id
             self._rows[moved_id] = row
             self._describe(row, self._items[moved_id])
         self.popularity.move(last, row)
-        self._changed_rows.add(last)
+        self.covisitation.move(last, row)
+        self._tell("vectors", last)
+        self._tell("items", last)
         self.item_ids.pop()
-        self._tags.pop()
         del self._rows[item_id]
         self._arrivals.pop(item_id, None)
 

@@ -11,8 +11,7 @@ class ExactIndex:
     """The VectorIndex that scans the catalogue's own matrix, so there is nothing to keep up to date."""
 
     def follow(self, catalogue: Catalogue) -> None:
-        """Forget what changed: the matrix that is searched is the catalogue's."""
-        catalogue.drain_changed_rows()
+        """Nothing is to do: the matrix that is searched is the catalogue's."""
 
     def search(self, queries: Floats, count: int, allowed: Mask, catalogue: Catalogue) -> Found:
         """See `VectorIndex.search`."""

@@ -4,15 +4,17 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Literal
 
-import faiss
+import faiss as typed_faiss
 import numpy as np
 
-from consumers.catalogue import Catalogue, Floats, Rows
+from consumers.catalogue import Catalogue, Floats, Rows, RowWatch
 from consumers.item_vectors import Halves
 from consumers.search.exact import scan, scan_rows
 from consumers.search.labels import Labels
 from consumers.search.largest import best_first
 from consumers.search.vector_index import Found, Mask
+
+faiss: Any = typed_faiss  # its annotations leave out half of what its functions take
 
 Kind = Literal["ivf", "ivf_pq", "hnsw"]
 
@@ -50,6 +52,7 @@ class FaissIndex:
     def __init__(self, choice: FaissChoice) -> None:
         self._choice = choice
         self._index: Any = None
+        self._watch: RowWatch | None = None
         self._labels = Labels()
         self._learnt_from = 0
         self._builder = ThreadPoolExecutor(1, thread_name_prefix="vector-index")
@@ -59,7 +62,8 @@ class FaissIndex:
 
     def follow(self, catalogue: Catalogue) -> None:
         """See `VectorIndex.follow`."""
-        changed = catalogue.drain_changed_rows()
+        self._watch = self._watch or catalogue.watch("vectors")
+        changed = self._watch.drain()
         if self._build is not None:
             self._changed_meanwhile.update(changed.tolist())
             if self._build.done():

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from consumers.catalogue import Catalogue, Floats
+from consumers.catalogue import Catalogue, Floats, RowWatch
 from consumers.search.exact import scan_rows
 from consumers.search.largest import best_first
 from consumers.search.vector_index import Found, Mask
@@ -35,6 +35,7 @@ class MilvusIndex:
         self._client: Any = _reached(lambda: MilvusClient(address, token=token))
         _reached(lambda: self._create(dim))
         self._ids: list[str] = []
+        self._watch: RowWatch | None = None
         self._to_put: set[str] = set()
         self._to_remove: set[str] = set()
 
@@ -53,7 +54,8 @@ class MilvusIndex:
 
     def follow(self, catalogue: Catalogue) -> None:
         """See `VectorIndex.follow`."""
-        changed = catalogue.drain_changed_rows().tolist()
+        self._watch = self._watch or catalogue.watch("vectors")
+        changed = self._watch.drain().tolist()
         before = {self._ids[row] for row in changed if row < len(self._ids)}
         self._ids = catalogue.item_ids.copy() if changed else self._ids
         now = {self._ids[row] for row in changed if row < len(self._ids)}

@@ -21,7 +21,9 @@ class VectorIndex(Protocol):
     """Finds the items whose vectors have the largest inner product with a query. Rows are the catalogue's."""
 
     def follow(self, catalogue: Catalogue) -> None:
-        """Take over what the catalogue changed since the last call: from now on new items are found, and removed ones never.
+        """Take over what changed since the last call: from now on new items are found, and removed ones never.
+
+        It is always the same catalogue.
 
         Raises:
             Retryable: the server that searches cannot be reached; nothing that changed is forgotten.

@@ -168,7 +168,7 @@ def test_equal_items_are_in_an_order_of_their_own_each_time(place: Place) -> Non
 
 
 def test_a_search_while_the_index_is_being_built_finds_everything() -> None:
-    place = Place(vector_index(SearchSettings(index="ivf", exact_up_to=100, lists_probed=200), DIM), "exact")
+    place = Place(vector_index(SearchSettings(index="ivf", exact_up_to=100, lists_probed=200), DIM), "ivf")
     for number, values in enumerate(place.directions(MANY)):
         add(place.catalogue, item(f"i{number}"), values.tolist())
     place.check()
