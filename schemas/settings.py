@@ -126,6 +126,14 @@ class ProfilerSettings(Group):
     """Lists and requests for profiles."""
 
     top_k: int = Field(10, ge=1, le=200)
+    surfaces: dict[str, int] = Field(
+        {}, description='lists beside the main one, by name, with their sizes: `{"home": 30, "detail": 6}`'
+    )
+    diversity: float = Field(0.15, ge=0, le=1, description="0: by score alone; towards 1: items unlike each other")
+    diversity_method: Literal["mmr", "dpp"] = "mmr"
+    explore_share: float = Field(0.0, ge=0, le=0.5, description="share of the main list drawn by chance from all items")
+    rules_file: Path | None = Field(None, description="YAML with the site's rules (docs/rules.md)")
+    concepts_file: Path | None = Field(None, description="CSV or JSON lines with edges from items to concepts (docs/rules.md)")
     half_life_h: float = Field(24.0 * 14, gt=0, description="an interest halves in this time")
     utc_offset_h: float = Field(
         0.0, ge=-14, le=14, description="hours the users' clocks are ahead of UTC: what is morning to them"
@@ -150,7 +158,7 @@ class SearchSettings(Group):
     index: Literal["auto", "exact", "ivf", "ivf_pq", "hnsw", "milvus"] = Field(
         "auto", description="`auto`: exact for few items, `ivf` for more; `ivf_pq` needs least memory"
     )
-    exact_up_to: int = Field(20_000, ge=0, description="items up to which `auto` and FAISS compare a user with every item")
+    exact_up_to: int = Field(10_000, ge=0, description="items up to which `auto` and FAISS compare a user with every item")
     lists_probed: int = Field(32, ge=1, description="inverted lists searched per user by `ivf` and `ivf_pq`: more finds more")
     graph_effort: int = Field(400, ge=1, description="places kept in mind while `hnsw` searches: more finds more")
     threads: int = Field(0, ge=0, description="threads of one search with FAISS; 0: all cores")

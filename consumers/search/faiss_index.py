@@ -36,7 +36,7 @@ class FaissChoice:
     """Which index, from how many items on, and how thoroughly it looks. `threads` are used by a search, one by a build."""
 
     kind: Kind = "ivf"
-    exact_up_to: int = 20_000
+    exact_up_to: int = 10_000
     lists_probed: int = 32
     graph_effort: int = 400
     threads: int = 0

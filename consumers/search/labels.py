@@ -39,7 +39,8 @@ class Labels:
     def marked(self, allowed: Mask) -> Mask:
         """By label, whether it is alive and `allowed` marks its row."""
         rows = self._row_of[: self.count]
-        return (rows >= 0) & allowed[rows]
+        marked: Mask = (rows >= 0) & allowed[rows]
+        return marked
 
 
 def _fit(numbers: Rows, size: int) -> Rows:

@@ -1,0 +1,150 @@
+"""From scored candidates to lists: which of them each surface shows, in which order, and why."""
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from consumers.catalogue import Catalogue, Floats, Rows
+from consumers.lists.candidates import NAMES, Candidates, Source
+from consumers.lists.diversity import Cap, Diversity, Pool, choose
+from consumers.lists.list_rules import ListRules
+from consumers.lists.people import People
+from consumers.lists.reasons import Teller, Told, nearest_liked, notable_parts, reasons
+from consumers.lists.rules import Pin, RowRules
+from consumers.lists.shelf import Shelf
+from schemas.messages import Language, RecommendedItem, SourceName
+
+MAIN = "main"
+"""The name under which rules know the list that is of no surface."""
+SOURCE_NAMES: dict[int, list[SourceName]] = {
+    bits: [NAMES[source] for source in Source if bits & source]  # type: ignore[misc]
+    for bits in range(256)
+}
+
+
+class UserLists(NamedTuple):
+    """A user's main list, and those of the surfaces by name; best first, but for what is pinned."""
+
+    items: list[RecommendedItem]
+    surfaces: dict[str, list[RecommendedItem]]
+
+
+class Surface(NamedTuple):
+    """What one surface shows: `shown` [users, m] marks places of `Chosen.places`; `pins` by row."""
+
+    name: str
+    shown: "np.ndarray[tuple[int, ...], np.dtype[np.bool_]]"
+    pins: dict[int, Pin]
+
+
+class Chosen(NamedTuple):
+    """Candidates that some surface shows: `places` [users, m] among all candidates, -1 where there is none, and their data."""
+
+    places: Rows
+    shown: Candidates
+    surfaces: list[Surface]
+
+
+def choose_places(
+    users: People, candidates: Candidates, scores: Floats, shelf: Shelf, rules: ListRules, row_rules: RowRules,
+    catalogue: Catalogue, pool_width: int,
+) -> Chosen:  # fmt: skip
+    """The policy's choice among scored candidates [users, n], for the main list and every surface."""
+    scores = np.where(candidates.rows >= 0, scores, np.float32(-np.inf))
+    explored = candidates.came_from(Source.EXPLORATION)
+    forced = explored | candidates.came_from(Source.PINNED)
+    tie_break = catalogue.tie_break[candidates.rows]
+    pool_places = np.lexsort((tie_break, -scores, ~forced), axis=1)[:, :pool_width]
+    pool = candidates.taken(pool_places)
+    scores = np.take_along_axis(scores, pool_places, axis=1)
+    explored = np.take_along_axis(explored, pool_places, axis=1)
+    vectors = catalogue.vectors(pool.rows)
+    caps = [Cap(groups, most) for groups, most in row_rules.caps(pool.rows)]
+    diversity = Diversity(rules.diversity, rules.diversity_method)
+    surfaces = []
+    for name, size in ((MAIN, rules.top_k), *rules.surfaces.items()):
+        pins = _pins_by_row(row_rules, name, shelf, catalogue)
+        forced = np.isin(pool.rows, list(pins))
+        if name == MAIN:
+            forced |= explored
+        taken = choose(Pool(pool.rows, scores, forced, vectors), size, diversity, caps)
+        shown = np.zeros((len(users), pool.rows.shape[1] + 1), np.bool_)
+        np.put_along_axis(shown, taken, True, axis=1)  # -1 marks the column that is cut off
+        surfaces.append(Surface(name, shown[:, :-1] & (pool.rows >= 0), pins))
+    return _narrowed(pool_places, pool, surfaces)
+
+
+def _narrowed(pool_places: Rows, pool: Candidates, surfaces: list[Surface]) -> Chosen:
+    """Without the candidates that no surface shows."""
+    anywhere = np.logical_or.reduce([surface.shown for surface in surfaces])
+    width = max(1, int(anywhere.sum(axis=1).max(initial=0)))
+    kept = np.argsort(~anywhere, axis=1, kind="stable")[:, :width]
+    there = np.take_along_axis(anywhere, kept, axis=1)
+    narrowed = [Surface(surface.name, np.take_along_axis(surface.shown, kept, axis=1), surface.pins) for surface in surfaces]
+    places = np.where(there, np.take_along_axis(pool_places, kept, axis=1), -1)
+    shown = pool.taken(kept)
+    shown = Candidates(np.where(there, shown.rows, -1), shown.sources, shown.closeness, shown.origins)
+    return Chosen(places, shown, narrowed)
+
+
+def features_at(features: Floats, places: Rows) -> Floats:
+    """The features [users, m, f] of candidates at these places."""
+    taken: Floats = np.take_along_axis(features, np.maximum(places, 0)[:, :, None], axis=1)
+    return taken
+
+
+def _pins_by_row(row_rules: RowRules, name: str, shelf: Shelf, catalogue: Catalogue) -> dict[int, Pin]:
+    pins = row_rules.pins(name, shelf.now_ms)
+    rows = catalogue.rows([pin.item_id for pin in pins]).tolist()
+    return {row: pin for row, pin in zip(rows, pins, strict=True) if row >= 0}
+
+
+def written(
+    chosen: Chosen, features: Floats, scores: Floats, users: People, concept_tastes: Sequence[Mapping[str, float]],
+    languages: Sequence[Language], teller: Teller,
+) -> list[UserLists]:  # fmt: skip
+    """The lists as they are published; `features` [users, m, f] and `scores` [users, m] are those of `chosen.places`."""
+    rows = chosen.shown.rows.tolist()
+    bits, origins = chosen.shown.sources.tolist(), chosen.shown.origins.tolist()
+    nearest = nearest_liked(chosen.shown, users, teller.catalogue).tolist()
+    notable = notable_parts(features * teller.weights.vector(), teller.weights)
+    rounded = np.round(scores.astype(np.float64), 6).tolist()
+    shown = [surface.shown.tolist() for surface in chosen.surfaces]
+    lists = []
+    for user, state in enumerate(users.states):
+        made: dict[tuple[int, str | None], RecommendedItem] = {}
+
+        def place(at: int, pinned_by: str | None, user: int = user) -> RecommendedItem:
+            found = made.get((at, pinned_by))
+            if found is None:
+                row = rows[user][at]
+                item = teller.catalogue.items[teller.catalogue.item_ids[row]]
+                explored = bool(bits[user][at] & Source.EXPLORATION)
+                told = Told(row, item, origins[user][at], nearest[user][at], pinned_by, explored)
+                why = reasons(
+                    told, notable[user][at], state, users.tastes[user], concept_tastes[user], languages[user], teller
+                )
+                found = made[at, pinned_by] = RecommendedItem.model_construct(
+                    item_id=item.item_id, title=item.title, score=rounded[user][at], reasons=why,
+                    sources=SOURCE_NAMES[bits[user][at]],
+                )  # fmt: skip
+            return found
+
+        by_surface = {}
+        for surface, marks in zip(chosen.surfaces, shown, strict=True):
+            places = [at for at, marked in enumerate(marks[user]) if marked]
+            by_surface[surface.name] = _in_order(
+                [(pin, place(at, pin.name if pin else None)) for at in places for pin in [surface.pins.get(rows[user][at])]]
+            )
+        lists.append(UserLists(by_surface.pop(MAIN), by_surface))
+    return lists
+
+
+def _in_order(found: Sequence[tuple[Pin | None, RecommendedItem]]) -> list[RecommendedItem]:
+    """By score, then item id, with what is pinned at its place."""
+    places = sorted((item for pin, item in found if pin is None), key=lambda item: (-item.score, item.item_id))
+    for pin, item in sorted((one for one in found if one[0] is not None), key=lambda one: one[0].place if one[0] else 0):
+        if pin is not None:
+            places.insert(pin.place - 1, item)
+    return places
