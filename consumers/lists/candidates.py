@@ -40,7 +40,7 @@ class Offer:
 
 @dataclass(frozen=True)
 class Candidates:
-    """Rows [users, n] without repeats, -1 after the last; `sources` their bits, `closeness` and `origins` of neighbours.
+    """Rows [users, n] without repeats, -1 after the last; `sources` their bits, `closeness`, `origins` of neighbours.
 
     An origin is the row of the item that brought a neighbour, -1 for other candidates.
     """

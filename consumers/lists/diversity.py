@@ -31,7 +31,7 @@ class Cap(NamedTuple):
 
 
 class Pool(NamedTuple):
-    """Candidates to choose from, best first: `rows` [users, width], -1 where there is none, `scores`, and `forced` first picks.
+    """Candidates to choose from, best first: `rows` [users, width], -1 where there is none, `scores`, `forced` first picks.
 
     `vectors` [users, width, d] are of unit length, zeros for row -1.
     """

@@ -23,8 +23,8 @@ def chance_of(user_id: str, state_version: int) -> int:
 def explored(users: People, shelf: Shelf, share: float, top_k: int, catalogue: Catalogue) -> Offer:
     """Items drawn from all that may be shown, `share` * `top_k` of them for each user on average.
 
-    The draw depends on seed and item ids, not on rows: each item has a place on a ring, and the next one after a random place is
-    taken, so that a catalogue that came in another order gives the same.
+    The draw depends on seed and item ids, not on rows: each item has a place on a ring, and the next one after a random place
+    is taken, so that a catalogue that came in another order gives the same.
     """
     seeds = np.array(users.seeds, np.uint64)
     wanted = np.floor(share * top_k + _uniform(seeds)).astype(np.int64)
@@ -41,7 +41,7 @@ def explored(users: People, shelf: Shelf, share: float, top_k: int, catalogue: C
 
 def _mixed(seeds: npt.NDArray[np.uint64], count: int) -> npt.NDArray[np.uint64]:
     """Numbers [users, count] that look random: splitmix64, started at each seed."""
-    mixed = seeds[:, None] + np.arange(1, count + 1, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15)
+    mixed: npt.NDArray[np.uint64] = seeds[:, None] + np.arange(1, count + 1, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15)
     mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     mixed ^= mixed >> np.uint64(31)

@@ -14,8 +14,8 @@ from schemas.settings import Settings
 class ListRules:
     """How lists are made. `diversity` is a dial in 0..1: 0 is by score alone.
 
-    `explore` is the share of a list left to chance, `surfaces` the sizes of lists beside the main one, and `scan_up_to` the size
-    of a catalogue up to which every item is scored: beyond it, those that a source gives.
+    `explore` is the share of a list left to chance, `surfaces` the sizes of lists beside the main one, and `scan_up_to` the
+    size of a catalogue up to which every item is scored: beyond it, those that a source gives.
     """
 
     top_k: int

@@ -60,7 +60,7 @@ class ListMaker:
     ) -> list[UserLists]:
         """Each user's lists: `top_k` items, or all that they may be shown, and the same for every surface.
 
-        `user_vectors` [users, d] are of unit length, or zeros for a user nothing is known of, who gets what is popular or fresh.
+        `user_vectors` [users, d] are of unit length, or zeros for a user nothing is known of: they get what is popular or new.
         No list holds an item twice, or one that the user has seen, muted or refused by tag, that rules keep from them, or that
         is not available at `now_ms`. What is left to chance follows from `seeds` (`exploration.chance_of`).
 
@@ -152,7 +152,7 @@ class ListMaker:
         return Offer(Source.PINNED, np.broadcast_to(rows, (len(users), len(rows))))
 
     def _filled(self, found: Candidates, offers: Sequence[Offer], users: People, shelf: Shelf) -> Candidates:
-        """For users whom the sources leave with less than a list, because so much is kept from them: the best of everything."""
+        """For users whom the sources leave with less than a list, as so much is kept from them: the best of everything."""
         short = np.flatnonzero((found.rows >= 0).sum(axis=1) < min(self.rules.longest, len(self._catalogue)))
         if not len(short):
             return found

@@ -18,8 +18,8 @@ from schemas.state import UserState
 class People:
     """A batch of users.
 
-    `vectors` and `profiles` [users, d]; `queries` both as one; `tastes` their strongest tags; `blocked` the rows they are never
-    shown; `liked` [users, L] the rows that their events speak for on the whole, the most first, -1 after the last, and
+    `vectors` and `profiles` [users, d]; `queries` both as one; `tastes` their strongest tags; `blocked` the rows they are
+    never shown; `liked` [users, L] the rows that their events speak for on the whole, the most first, -1 after the last, and
     `liked_weights` by how much. `seeds` [users] decide what is left to chance.
     """
 

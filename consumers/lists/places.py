@@ -6,6 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 from consumers.catalogue import Catalogue, Floats, Rows
+from consumers.language import profile_language
 from consumers.lists.candidates import NAMES, Candidates, Source
 from consumers.lists.diversity import Cap, Diversity, Pool, choose
 from consumers.lists.list_rules import ListRules
@@ -100,45 +101,54 @@ def _pins_by_row(row_rules: RowRules, name: str, shelf: Shelf, catalogue: Catalo
     return {row: pin for row, pin in zip(rows, pins, strict=True) if row >= 0}
 
 
-def written(
-    chosen: Chosen, features: Floats, scores: Floats, users: People, concept_tastes: Sequence[Mapping[str, float]],
-    languages: Sequence[Language], teller: Teller,
-) -> list[UserLists]:  # fmt: skip
-    """The lists as they are published; `features` [users, m, f] and `scores` [users, m] are those of `chosen.places`."""
-    rows = chosen.shown.rows.tolist()
-    bits, origins = chosen.shown.sources.tolist(), chosen.shown.origins.tolist()
-    nearest = nearest_liked(chosen.shown, users, teller.catalogue).tolist()
-    notable = notable_parts(features * teller.weights.vector(), teller.weights)
-    rounded = np.round(scores.astype(np.float64), 6).tolist()
-    shown = [surface.shown.tolist() for surface in chosen.surfaces]
-    lists = []
-    for user, state in enumerate(users.states):
+class Writer:
+    """Writes chosen places out as they are published.
+
+    `features` [users, m, f] and `scores` [users, m] are those of `Chosen.places`.
+    """
+
+    def __init__(
+        self, chosen: Chosen, features: Floats, scores: Floats, users: People,
+        concept_tastes: Sequence[Mapping[str, float]], teller: Teller,
+    ) -> None:  # fmt: skip
+        self._users, self._concept_tastes, self._teller = users, concept_tastes, teller
+        self._surfaces = [(surface.name, surface.pins, surface.shown.tolist()) for surface in chosen.surfaces]
+        self._rows: list[list[int]] = chosen.shown.rows.tolist()
+        self._bits: list[list[int]] = chosen.shown.sources.tolist()
+        self._origins: list[list[int]] = chosen.shown.origins.tolist()
+        self._nearest: list[list[int]] = nearest_liked(chosen.shown, users, teller.catalogue).tolist()
+        self._notable = notable_parts(features * teller.weights.vector(), teller.weights)
+        self._scores: list[list[float]] = np.round(scores.astype(np.float64), 6).tolist()
+
+    def lists(self, user: int) -> UserLists:
+        """The lists of one user of the batch, by their place."""
         made: dict[tuple[int, str | None], RecommendedItem] = {}
-
-        def place(at: int, pinned_by: str | None, user: int = user) -> RecommendedItem:
-            found = made.get((at, pinned_by))
-            if found is None:
-                row = rows[user][at]
-                item = teller.catalogue.items[teller.catalogue.item_ids[row]]
-                explored = bool(bits[user][at] & Source.EXPLORATION)
-                told = Told(row, item, origins[user][at], nearest[user][at], pinned_by, explored)
-                why = reasons(
-                    told, notable[user][at], state, users.tastes[user], concept_tastes[user], languages[user], teller
-                )
-                found = made[at, pinned_by] = RecommendedItem.model_construct(
-                    item_id=item.item_id, title=item.title, score=rounded[user][at], reasons=why,
-                    sources=SOURCE_NAMES[bits[user][at]],
-                )  # fmt: skip
-            return found
-
+        language = profile_language(self._users.states[user], self._teller.catalogue.items, self._teller.language)
         by_surface = {}
-        for surface, marks in zip(chosen.surfaces, shown, strict=True):
-            places = [at for at, marked in enumerate(marks[user]) if marked]
-            by_surface[surface.name] = _in_order(
-                [(pin, place(at, pin.name if pin else None)) for at in places for pin in [surface.pins.get(rows[user][at])]]
-            )
-        lists.append(UserLists(by_surface.pop(MAIN), by_surface))
-    return lists
+        for name, pins, shown in self._surfaces:
+            found = []
+            for at, is_shown in enumerate(shown[user]):
+                if is_shown:
+                    pin = pins.get(self._rows[user][at])
+                    key = at, pin.name if pin else None
+                    if key not in made:
+                        made[key] = self._item(user, at, key[1], language)
+                    found.append((pin, made[key]))
+            by_surface[name] = _in_order(found)
+        return UserLists(by_surface.pop(MAIN), by_surface)
+
+    def _item(self, user: int, at: int, pinned_by: str | None, language: Language) -> RecommendedItem:
+        row, bits = self._rows[user][at], self._bits[user][at]
+        item = self._teller.catalogue.items[self._teller.catalogue.item_ids[row]]
+        explored = bool(bits & Source.EXPLORATION)
+        told = Told(row, item, self._origins[user][at], self._nearest[user][at], pinned_by, explored)
+        why = reasons(
+            told, self._notable[user][at], self._users.states[user], self._users.tastes[user], self._concept_tastes[user],
+            language, self._teller,
+        )  # fmt: skip
+        return RecommendedItem.model_construct(
+            item_id=item.item_id, title=item.title, score=self._scores[user][at], reasons=why, sources=SOURCE_NAMES[bits]
+        )
 
 
 def _in_order(found: Sequence[tuple[Pin | None, RecommendedItem]]) -> list[RecommendedItem]:

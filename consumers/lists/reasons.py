@@ -1,7 +1,7 @@
 """Why an item is in a list: the parts of its score that speak for it, and what put it there. True by construction.
 
-A part that adds nothing is never a reason; an item that is named is the one that adds most to the part, and the event is one of
-the user's own on it.
+A part that adds nothing is never a reason; an item that is named is the one that adds most to the part, and the event is one
+of the user's own on it.
 """
 
 from collections.abc import Mapping, Sequence
