@@ -30,7 +30,7 @@ NAMES: dict[Source, str] = {source: str(source.name).lower() for source in Sourc
 
 @dataclass(frozen=True)
 class Offer:
-    """Rows [users, m] from one source, -1 where it has none; for neighbours how close they are, and the rows they belong to."""
+    """Rows [users, m] from one source, -1 where it has none; of neighbours how close they are, and whose they are."""
 
     source: Source
     rows: Rows

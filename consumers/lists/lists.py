@@ -5,14 +5,13 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from consumers.catalogue import Catalogue, Floats
-from consumers.language import profile_language
 from consumers.lists import sources
 from consumers.lists.candidates import Candidates, Offer, Source, merge
 from consumers.lists.concepts import NO_CONCEPTS, Concepts
 from consumers.lists.exploration import explored
 from consumers.lists.list_rules import ListRules as ListRules
 from consumers.lists.people import People, people
-from consumers.lists.places import MAIN, UserLists, choose_places, features_at, written
+from consumers.lists.places import MAIN, UserLists, Writer, choose_places, features_at
 from consumers.lists.ranking import FEATURES, name_matches, vector_matches, weighted_sum
 from consumers.lists.reasons import Teller
 from consumers.lists.rules import RowRules, RuleBook
@@ -96,9 +95,12 @@ class ListMaker:
         chosen = choose_places(users, candidates, scores, shelf, rules, self._row_rules, catalogue, self.pool_width)
         taken = features_at(features, chosen.places)
         taken_scores = np.take_along_axis(scores, np.maximum(chosen.places, 0), axis=1)
-        teller = Teller(catalogue, self._row_rules, self._concepts, rules.weights, rules.interest.type_weights, shelf.now_ms)
-        languages = [profile_language(state, catalogue.items, rules.language) for state in states]
-        return written(chosen, taken, taken_scores, users, concept_tastes, languages, teller)
+        weights, interest = rules.weights, rules.interest
+        teller = Teller(
+            catalogue, self._row_rules, self._concepts, weights, interest.type_weights, rules.language, shelf.now_ms
+        )
+        writer = Writer(chosen, taken, taken_scores, users, concept_tastes, teller)
+        return [writer.lists(user) for user in range(len(states))]
 
     def retrieve(self, users: People, concept_tastes: Sequence[Mapping[str, float]], shelf: Shelf) -> Candidates:
         """What the sources offer these users, without what they may not be shown."""

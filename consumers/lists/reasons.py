@@ -38,6 +38,7 @@ class Teller:
     concepts: Concepts
     weights: RankWeights
     type_weights: Mapping[EventType, float]
+    language: Language
     now_ms: int
 
 
