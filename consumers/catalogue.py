@@ -1,6 +1,7 @@
 """The catalogue as every profiler holds it: items joined with their vectors, in arrays that are searched as they stand."""
 
 import hashlib
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -16,7 +17,7 @@ from consumers.popularity import Popularity
 from consumers.statements.vocabulary import Vocabulary
 from consumers.tag_table import TagTable
 from schemas.errors import BadMessage
-from schemas.messages import Item, ItemVector
+from schemas.messages import Item, ItemVector, Language
 from schemas.tensors import EMBEDDING_DIM
 
 Times = npt.NDArray[np.int64]
@@ -69,6 +70,8 @@ class Catalogue:
         self._rows: dict[str, int] = {}
         self._vectors = ItemVectors(FIRST_CAPACITY, dim)
         self._facts = np.zeros(FIRST_CAPACITY, _FACTS)
+        self.languages: Counter[Language] = Counter()
+        """Languages of `items`, with how many are in each."""
         self.tag_table = TagTable(FIRST_CAPACITY)
         self._arrivals: dict[str, None] = {}
         self._watches: list[RowWatch] = []
@@ -160,7 +163,9 @@ class Catalogue:
         self.vocabulary.add(item)  # before its forerunner goes, so that tags they share are not forgotten in between
         if item.item_id in self._items:
             self.vocabulary.remove(self._items[item.item_id])
+            self._forget_language(self._items[item.item_id])
         self._items[item.item_id] = item
+        self.languages[item.language] += 1
         if row is not None:
             self._describe(row, item)
         elif item.item_id in self._vectors_without_item:
@@ -192,6 +197,7 @@ class Catalogue:
         item = self._items.pop(item_id, None)
         if item is not None:
             self.vocabulary.remove(item)
+            self._forget_language(item)
 
     def remove_vector(self, item_id: str) -> None:
         """Forget an item's vector: the item is known, but not recommended."""
@@ -199,6 +205,11 @@ class Catalogue:
         if row is not None:
             self._remove_row(row)
         self._vectors_without_item.pop(item_id, None)
+
+    def _forget_language(self, item: Item) -> None:
+        self.languages[item.language] -= 1
+        if not self.languages[item.language]:
+            del self.languages[item.language]
 
     def _column(self, name: str) -> Times:
         column: Times = self._facts[name][: len(self)]

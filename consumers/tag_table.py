@@ -35,6 +35,11 @@ class TagTable:
         """The row's tags."""
         return tuple([self._name_of[number] for number in self.numbers[row].tolist() if number])
 
+    def names_of(self, numbers: npt.NDArray[np.int64]) -> list[str]:
+        """The names of these numbers [m]."""
+        name_of = self._name_of
+        return [name_of[number] for number in numbers.tolist()]
+
     def rows(self, name: str, used: int) -> Rows:
         """Rows among the first `used` that carry this case-folded name, ascending."""
         found = self._rows_of.get(name)

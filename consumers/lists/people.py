@@ -2,15 +2,16 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import chain
 
 import numpy as np
 
 from consumers.catalogue import Catalogue, Floats, Rows
 from consumers.lists.features import profile_vectors
+from consumers.lists.histories import Histories
 from consumers.lists.policy import blocked_rows, refused_rows
-from consumers.lists.ranking import RankWeights, combine, tag_taste
-from consumers.statements.interests import InterestRules, event_weights, tag_weights
+from consumers.lists.ranking import RankWeights, combine
+from consumers.lists.tag_tastes import tag_tastes
+from consumers.statements.interests import InterestRules
 from schemas.state import UserState
 
 
@@ -61,19 +62,15 @@ def people(
     seeds: Sequence[int],
 ) -> People:
     """The batch of these users; `vectors` [users, d] are the user encoder's."""
-    said = [event_weights(state, interest) for state in states]
-    tastes = [
-        tag_taste(tag_weights(state, catalogue.items, interest, own, catalogue.vocabulary))
-        for state, own in zip(states, said, strict=True)
-    ]
+    histories = Histories.of(states, catalogue, interest)
     profiles = profile_vectors(states, catalogue.dim)
-    liked, liked_weights = _liked(states, said, catalogue)
+    liked, liked_weights = _liked(states, histories, catalogue)
     return People(
         states,
         vectors,
         profiles,
         combine(vectors, profiles, weights),
-        tastes,
+        tag_tastes(states, histories, catalogue, interest),
         [blocked_rows(state, catalogue) for state in states],
         liked,
         liked_weights,
@@ -81,17 +78,15 @@ def people(
     )
 
 
-def _liked(states: Sequence[UserState], said: Sequence[Sequence[float]], catalogue: Catalogue) -> tuple[Rows, Floats]:
+def _liked(states: Sequence[UserState], histories: Histories, catalogue: Catalogue) -> tuple[Rows, Floats]:
     """Items liked on the whole; none that the user refused since, as it must not explain others."""
-    lengths = [len(state.events) for state in states]
-    rows = catalogue.rows([event.item_id for state in states for event in state.events])
-    users = np.repeat(np.arange(len(states)), lengths)
-    weights = np.fromiter(chain.from_iterable(said), np.float64, len(rows))
-    for user, state in enumerate(states):
+    rows = histories.rows.copy()
+    for own, state in zip(rows, states, strict=True):
         refused = refused_rows(state, catalogue)
         if len(refused):
-            own = users == user
-            rows[own] = np.where(np.isin(rows[own], refused), -1, rows[own])
+            own[np.isin(own, refused)] = -1
+    users = np.repeat(np.arange(len(states)), rows.shape[1])
+    rows, weights = rows.ravel(), histories.faded.ravel()
     known = rows >= 0
     keys, inverse = np.unique(users[known] * max(1, len(catalogue)) + rows[known], return_inverse=True)
     sums = np.bincount(inverse, weights[known], minlength=len(keys))

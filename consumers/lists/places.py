@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 from consumers.catalogue import Catalogue, Floats, Rows
-from consumers.language import profile_language
+from consumers.language import declared_language, profile_language
 from consumers.lists.candidates import NAMES, Candidates, Source
 from consumers.lists.diversity import Cap, Diversity, Pool, choose
 from consumers.lists.list_rules import ListRules
@@ -14,7 +14,8 @@ from consumers.lists.people import People
 from consumers.lists.reasons import Teller, Told, nearest_liked, notable_parts, reasons
 from consumers.lists.rules import Pin, RowRules
 from consumers.lists.shelf import Shelf
-from schemas.messages import Language, RecommendedItem, SourceName
+from schemas.messages import Language, Reason, RecommendedItem, SourceName
+from schemas.state import UserState
 
 MAIN = "main"
 """The name under which rules know the list that is of no surface."""
@@ -123,7 +124,8 @@ class Writer:
     def lists(self, user: int) -> UserLists:
         """The lists of one user of the batch, by their place."""
         made: dict[tuple[int, str | None], RecommendedItem] = {}
-        language = profile_language(self._users.states[user], self._teller.catalogue.items, self._teller.language)
+        language = self._language(self._users.states[user])
+        known: dict[tuple[str, int], Reason] = {}
         by_surface = {}
         for name, pins, shown in self._surfaces:
             found = []
@@ -132,21 +134,29 @@ class Writer:
                     pin = pins.get(self._rows[user][at])
                     key = at, pin.name if pin else None
                     if key not in made:
-                        made[key] = self._item(user, at, key[1], language)
+                        made[key] = self._item(user, at, key[1], language, known)
                     found.append((pin, made[key]))
             by_surface[name] = _in_order(found)
         return UserLists(by_surface.pop(MAIN), by_surface)
 
-    def _item(self, user: int, at: int, pinned_by: str | None, language: Language) -> RecommendedItem:
+    def _language(self, state: UserState) -> Language:
+        languages = list(self._teller.catalogue.languages)
+        if len(languages) == 1 and state.events:  # most sites: no need to look at every event
+            return declared_language(state) or languages[0]
+        return profile_language(state, self._teller.catalogue.items, self._teller.language)
+
+    def _item(
+        self, user: int, at: int, pinned_by: str | None, language: Language, known: dict[tuple[str, int], Reason]
+    ) -> RecommendedItem:
         row, bits = self._rows[user][at], self._bits[user][at]
         item = self._teller.catalogue.items[self._teller.catalogue.item_ids[row]]
         explored = bool(bits & Source.EXPLORATION)
         told = Told(row, item, self._origins[user][at], self._nearest[user][at], pinned_by, explored)
         why = reasons(
             told, self._notable[user][at], self._users.states[user], self._users.tastes[user], self._concept_tastes[user],
-            language, self._teller,
+            language, self._teller, known,
         )  # fmt: skip
-        return RecommendedItem.model_construct(
+        return RecommendedItem(
             item_id=item.item_id, title=item.title, score=self._scores[user][at], reasons=why, sources=SOURCE_NAMES[bits]
         )
 

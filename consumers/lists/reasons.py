@@ -82,9 +82,12 @@ def nearest_liked(shown: Candidates, users: People, catalogue: Catalogue) -> Row
 
 def reasons(
     told: Told, notable: Sequence[int], state: UserState, taste: Mapping[str, float], concept_taste: Mapping[str, float],
-    language: Language, teller: Teller,
+    language: Language, teller: Teller, known: dict[tuple[str, int], Reason],
 ) -> list[Reason]:  # fmt: skip
-    """Why this item is in this user's list: what put it there whatever its score, then the parts that speak for it."""
+    """Why this item is in this user's list: what put it there whatever its score, then the parts that speak for it.
+
+    `known` keeps the user's reasons that rest on an event, as items of a list often share them.
+    """
     found = []
     if told.pinned_by is not None:
         found.append(_reason("rule", language, told.pinned_by))
@@ -97,9 +100,9 @@ def reasons(
             found.append(_reason("interest", language, tag))
         elif kind == "similarity":
             if told.nearest >= 0:
-                found.append(_of_event("similar_to", language, told.nearest, state, teller))
+                found.append(_of_event("similar_to", language, told.nearest, state, teller, known))
         elif kind == "neighbour":
-            found.append(_of_event("neighbour", language, told.origin, state, teller))
+            found.append(_of_event("neighbour", language, told.origin, state, teller, known))
         elif kind == "concept":
             found.append(_shared_concept(language, told.row, state, concept_taste, teller))
         elif kind == "boost":
@@ -112,12 +115,18 @@ def reasons(
     return found
 
 
-def _of_event(kind: str, language: Language, row: int, state: UserState, teller: Teller) -> Reason:
+def _of_event(
+    kind: str, language: Language, row: int, state: UserState, teller: Teller, known: dict[tuple[str, int], Reason]
+) -> Reason:
     """A reason that rests on an item the user turned to."""
+    found = known.get((kind, row))
+    if found is not None:
+        return found
     item_id = teller.catalogue.item_ids[row]
     event, title = _newest_liking(state, item_id, teller), teller.catalogue.items[item_id].title
     text = reason_text(kind, language, title, event.type)
-    return Reason.model_construct(kind=kind, detail=title, text=text, evidence=f"event:{event.event_id}")
+    found = known[kind, row] = Reason(kind=kind, detail=title, text=text, evidence=f"event:{event.event_id}")
+    return found
 
 
 def _shared_concept(
@@ -131,7 +140,7 @@ def _shared_concept(
             break
     spelled, title = teller.concepts.spelled(name), teller.catalogue.items[str(event.item_id)].title
     text = reason_text("concept", language, spelled, event.type, title)
-    return Reason.model_construct(kind="concept", detail=spelled, text=text, evidence=f"event:{event.event_id}")
+    return Reason(kind="concept", detail=spelled, text=text, evidence=f"event:{event.event_id}")
 
 
 def _newest_liking(state: UserState, item_id: str, teller: Teller) -> HistoryEvent:

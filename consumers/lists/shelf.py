@@ -50,5 +50,7 @@ class Shelf:
         if found is None:
             rows = table.rows(name, len(self._catalogue))
             rows = rows[self.shown[rows]]
-            found = self._leaders[key] = rows[np.lexsort((self._catalogue.tie_break[rows], -self.total[rows]))][:count]
+            if len(rows) > count:
+                rows = rows[np.argpartition(self.total[rows], len(rows) - count)[len(rows) - count :]]
+            found = self._leaders[key] = rows[np.lexsort((self._catalogue.tie_break[rows], -self.total[rows]))]
         return found

@@ -16,7 +16,9 @@ NEIGHBOURS_OF = 12
 """Liked items whose neighbours are offered: those with the most weight."""
 OFFERED_NEIGHBOURS = 32
 LEADERS = 12
-"""Popular and fresh items offered to everyone, and items offered for each tag or concept of a user."""
+"""Popular and fresh items offered to everyone."""
+LEADERS_EACH = 8
+"""Items offered for each tag or concept of a user."""
 NAMES_ASKED = 4
 """Tags or concepts of a user that candidates are looked up for: the strongest ones liked."""
 
@@ -49,12 +51,12 @@ def fresh(users: People, shelf: Shelf) -> Offer:
 
 def carrying(source: Source, names: Sequence[Sequence[str]], table: TagTable, shelf: Shelf) -> Offer:
     """Leading items that carry one of each user's `names`."""
-    width = LEADERS * max(1, max(map(len, names), default=1))
+    width = LEADERS_EACH * max(1, max(map(len, names), default=1))
     rows = np.full((len(names), width), -1, np.int64)
     for own, asked in zip(rows, names, strict=True):
         at = 0
         for name in asked:
-            found = shelf.leaders_with(table, name, LEADERS)
+            found = shelf.leaders_with(table, name, LEADERS_EACH)
             own[at : at + len(found)] = found
             at += len(found)
     return Offer(source, rows)

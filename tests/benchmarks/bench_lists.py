@@ -15,6 +15,7 @@ import sys
 import time
 from collections import defaultdict
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -219,7 +220,8 @@ def measure_memory(items: int, users: int, events: int, seed: int, kind: str) ->
         start = time.perf_counter()
         maker.make(states, vectors, NOW_MS)
         times.append(time.perf_counter() - start)
-    resident = next(line for line in open("/proc/self/status") if line.startswith("VmRSS")).split()[1]
+    status = Path("/proc/self/status").read_text().splitlines()
+    resident = next(line for line in status if line.startswith("VmRSS")).split()[1]
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     queries = vectors[:64]
     return {
