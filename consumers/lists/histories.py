@@ -43,8 +43,9 @@ class Histories:
         rated = (kinds == _RATING) & ~np.isnan(values)
         said[rated] = np.clip((values[rated] - RATING_NEUTRAL) * RATING_STEP, -RATING_LIMIT, RATING_LIMIT)
         times_ms = np.array([event.event_time_ms for event in events], np.int64)
-        for place in [place for place, event in enumerate(events) if event.text is not None and event.type == "comment"]:
-            said[place] = heard_weight(events[place], rules.type_weights)
+        if any("comment" in state.type_counts for state in states):
+            for place in [place for place, event in enumerate(events) if event.type == "comment"]:
+                said[place] = heard_weight(events[place], rules.type_weights)
         newest_ms = np.array([state.events[-1].event_time_ms if state.events else 0 for state in states], np.int64)
         ages_ms = times_ms - np.repeat(newest_ms, lengths)
         there = np.arange(max(1, int(lengths.max(initial=0)))) < lengths[:, None]

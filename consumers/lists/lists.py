@@ -1,6 +1,7 @@
 """From users' states and vectors to their lists: retrieve, rank, apply the policy, explain."""
 
 from collections.abc import Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 
 import numpy as np
 
@@ -9,10 +10,11 @@ from consumers.lists import sources
 from consumers.lists.candidates import Candidates, Offer, Source, merge
 from consumers.lists.concepts import NO_CONCEPTS, Concepts
 from consumers.lists.exploration import explored
+from consumers.lists.features import profile_vectors
 from consumers.lists.list_rules import ListRules as ListRules
 from consumers.lists.people import People, people
 from consumers.lists.places import MAIN, UserLists, Writer, choose_places, features_at
-from consumers.lists.ranking import FEATURES, name_matches, vector_matches, weighted_sum
+from consumers.lists.ranking import FEATURES, combine, name_matches, vector_matches, weighted_sum
 from consumers.lists.reasons import Teller
 from consumers.lists.rules import RowRules, RuleBook
 from consumers.lists.shelf import Shelf
@@ -27,7 +29,7 @@ MAX_SPARE = 40
 """Candidates beyond the list that diversity may choose from."""
 CAPPED_SPARE = 150
 """The same where caps may pass many over."""
-NEAREST = 100
+NEAREST = 64
 """Items asked of the vector index, at least."""
 
 
@@ -43,6 +45,7 @@ class ListMaker:
         self._index = index or ExactIndex()
         self._row_rules = RowRules(book or RuleBook())
         self._concepts = concepts
+        self._searcher = ThreadPoolExecutor(1, thread_name_prefix="vector-search")
 
     def follow(self) -> None:
         """Take over what the catalogue changed; `make` begins with it.
@@ -84,12 +87,13 @@ class ListMaker:
         self, states: Sequence[UserState], user_vectors: Floats, shelf: Shelf, seeds: Sequence[int]
     ) -> list[UserLists]:
         rules, catalogue = self.rules, self._catalogue
+        searched = self._search(states, user_vectors, shelf)
         users = people(states, user_vectors, catalogue, rules.interest, rules.weights, seeds)
         for user, hidden in enumerate(self._row_rules.hidden(states, len(catalogue))):
             if len(hidden):
                 users.blocked[user] = np.concatenate([users.blocked[user], hidden])
         concept_tastes = self._concepts.tastes(users.liked, users.liked_weights)
-        candidates = self.retrieve(users, concept_tastes, shelf)
+        candidates = self.retrieve(users, concept_tastes, shelf, searched)
         features = self.features(candidates, users, concept_tastes, shelf)
         scores = weighted_sum(features, rules.weights.vector())
         chosen = choose_places(users, candidates, scores, shelf, rules, self._row_rules, catalogue, self.pool_width)
@@ -102,8 +106,18 @@ class ListMaker:
         writer = Writer(chosen, taken, taken_scores, users, concept_tastes, teller)
         return [writer.lists(user) for user in range(len(states))]
 
-    def retrieve(self, users: People, concept_tastes: Sequence[Mapping[str, float]], shelf: Shelf) -> Candidates:
-        """What the sources offer these users, without what they may not be shown."""
+    def _search(self, states: Sequence[UserState], user_vectors: Floats, shelf: Shelf) -> "Future[Offer] | None":
+        """Ask the index, which has no use for Python's lock, while the rest of what is to know of the users is found out."""
+        if len(self._catalogue) <= self.rules.scan_up_to:
+            return None
+        queries = combine(user_vectors, profile_vectors(states, self._catalogue.dim), self.rules.weights)
+        count = max(NEAREST, self.pool_width)
+        return self._searcher.submit(sources.nearest, queries, shelf, count, self._index, self._catalogue)
+
+    def retrieve(
+        self, users: People, concept_tastes: Sequence[Mapping[str, float]], shelf: Shelf, searched: "Future[Offer] | None"
+    ) -> Candidates:
+        """What the sources offer these users, without what they may not be shown; `searched` is the index's offer, if any."""
         rules, catalogue = self.rules, self._catalogue
         offers = [
             sources.popular(users, shelf),
@@ -116,11 +130,11 @@ class ListMaker:
         if self._concepts:
             names = sources.strongest(concept_tastes)
             offers.append(sources.carrying(Source.CONCEPT, names, self._concepts.table, shelf))
-        if len(catalogue) <= rules.scan_up_to:
+        if searched is None:
             count = max(NEAREST, self.pool_width)
             offers.append(sources.scanned(users, shelf, rules.weights.interest, count, catalogue))
             return merge(offers, users.blocked, len(catalogue))
-        offers.append(sources.nearest(users, shelf, max(NEAREST, self.pool_width), self._index, catalogue))
+        offers.append(searched.result())
         offers.append(sources.carrying(Source.INTEREST, sources.strongest(users.tastes), catalogue.tag_table, shelf))
         found = merge(offers, users.blocked, len(catalogue))
         return self._filled(found, offers, users, shelf)

@@ -8,7 +8,7 @@ import numpy as np
 from consumers.catalogue import Catalogue, Floats, Rows
 from consumers.lists.features import profile_vectors
 from consumers.lists.histories import Histories
-from consumers.lists.policy import blocked_rows, refused_rows
+from consumers.lists.policy import refused_rows
 from consumers.lists.ranking import RankWeights, combine
 from consumers.lists.tag_tastes import tag_tastes
 from consumers.statements.interests import InterestRules
@@ -71,11 +71,25 @@ def people(
         profiles,
         combine(vectors, profiles, weights),
         tag_tastes(states, histories, catalogue, interest),
-        [blocked_rows(state, catalogue) for state in states],
+        _blocked(states, histories, catalogue),
         liked,
         liked_weights,
         seeds,
     )
+
+
+def _blocked(states: Sequence[UserState], histories: Histories, catalogue: Catalogue) -> list[Rows]:
+    """What each user is never shown: refused rows, and items with any event of theirs on them; perhaps with repeats."""
+    counted = catalogue.rows([item_id for state in states for item_id in state.items])
+    lengths = np.array([len(state.items) for state in states], np.int64)
+    everyone = np.arange(len(states))
+    owners = np.concatenate([np.repeat(everyone, lengths), np.repeat(everyone, histories.rows.shape[1])])
+    rows = np.concatenate([counted, histories.rows.ravel()])
+    owners, rows = owners[rows >= 0], rows[rows >= 0]
+    rows = rows[np.argsort(owners, kind="stable")]
+    seen = np.split(rows, np.cumsum(np.bincount(owners, minlength=len(states)))[:-1])
+    refused = [refused_rows(state, catalogue) for state in states]
+    return [np.concatenate([own, more]) if len(more) else own for own, more in zip(seen, refused, strict=True)]
 
 
 def _liked(states: Sequence[UserState], histories: Histories, catalogue: Catalogue) -> tuple[Rows, Floats]:

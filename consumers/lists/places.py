@@ -17,6 +17,7 @@ from consumers.lists.shelf import Shelf
 from schemas.messages import Language, Reason, RecommendedItem, SourceName
 from schemas.state import UserState
 
+EXPLORATION = int(Source.EXPLORATION)
 MAIN = "main"
 """The name under which rules know the list that is of no surface."""
 SOURCE_NAMES: dict[int, list[SourceName]] = {
@@ -150,7 +151,7 @@ class Writer:
     ) -> RecommendedItem:
         row, bits = self._rows[user][at], self._bits[user][at]
         item = self._teller.catalogue.items[self._teller.catalogue.item_ids[row]]
-        explored = bool(bits & Source.EXPLORATION)
+        explored = bool(bits & EXPLORATION)
         told = Told(row, item, self._origins[user][at], self._nearest[user][at], pinned_by, explored)
         why = reasons(
             told, self._notable[user][at], self._users.states[user], self._users.tastes[user], self._concept_tastes[user],

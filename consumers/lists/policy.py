@@ -18,13 +18,6 @@ def refused_rows(state: UserState, catalogue: Catalogue) -> Rows:
     return np.concatenate([muted[muted >= 0], *(catalogue.rows_with_tag(tag) for tag in _refused_tags(state))])
 
 
-def blocked_rows(state: UserState, catalogue: Catalogue) -> Rows:
-    """Rows the user is never shown, perhaps with repeats: refused ones, and items with any event of theirs on them."""
-    counted = state.items  # all but a few of the history
-    seen = catalogue.rows([*counted, *(event.item_id for event in state.events if event.item_id not in counted)])
-    return np.concatenate([seen[seen >= 0], refused_rows(state, catalogue)])
-
-
 def _refused_tags(state: UserState) -> Iterator[str]:
     yield from state.muted_tags
     for topic, stance in state.edits.items():

@@ -7,6 +7,7 @@ of the user's own on it.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import NamedTuple
 
 import numpy as np
 
@@ -42,8 +43,7 @@ class Teller:
     now_ms: int
 
 
-@dataclass(frozen=True)
-class Told:
+class Told(NamedTuple):
     """One place of a list, as far as reasons need it."""
 
     row: int
@@ -96,8 +96,7 @@ def reasons(
     for index in notable:
         kind = FEATURES[index]
         if kind == "interest":
-            _, tag = max([(taste.get(name.casefold(), 0.0), name) for name in told.item.tags])
-            found.append(_reason("interest", language, tag))
+            found.append(_reason("interest", language, _best_tag(told.item.tags, taste)))
         elif kind == "similarity":
             if told.nearest >= 0:
                 found.append(_of_event("similar_to", language, told.nearest, state, teller, known))
@@ -127,6 +126,15 @@ def _of_event(
     text = reason_text(kind, language, title, event.type)
     found = known[kind, row] = Reason(kind=kind, detail=title, text=text, evidence=f"event:{event.event_id}")
     return found
+
+
+def _best_tag(tags: Sequence[str], taste: Mapping[str, float]) -> str:
+    best, most = "", 0.0
+    for tag in tags:
+        weight = taste.get(tag.casefold(), 0.0)
+        if weight > most:
+            best, most = tag, weight
+    return best
 
 
 def _shared_concept(

@@ -30,12 +30,12 @@ def scanned(users: People, shelf: Shelf, interest_weight: float, count: int, cat
     return Offer(Source.VECTOR, top_rows(scores, count, catalogue)[0])
 
 
-def nearest(users: People, shelf: Shelf, count: int, index: VectorIndex, catalogue: Catalogue) -> Offer:
-    """Items whose vectors match the user's; nothing for a user nothing is known of."""
-    known = users.queries.any(axis=1)
-    rows = np.full((len(users), count), -1, np.int64)
+def nearest(queries: Floats, shelf: Shelf, count: int, index: VectorIndex, catalogue: Catalogue) -> Offer:
+    """Items whose vectors match the users'; nothing for a user nothing is known of."""
+    known = queries.any(axis=1)
+    rows = np.full((len(queries), count), -1, np.int64)
     if known.any():
-        rows[known] = index.search(users.queries[known], count, shelf.shown, catalogue).rows
+        rows[known] = index.search(queries[known], count, shelf.shown, catalogue).rows
     return Offer(Source.VECTOR, rows)
 
 
