@@ -6,13 +6,13 @@ Every field can be set by an environment variable: `PORTRAIT_` + group + `__` + 
 
 import os
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from schemas.errors import ConfigError
-from schemas.messages import EventType, Language, Purpose
+from schemas.messages import EventType, Label, Language, Purpose
 
 
 class Group(BaseModel):
@@ -126,7 +126,7 @@ class ProfilerSettings(Group):
     """Lists and requests for profiles."""
 
     top_k: int = Field(10, ge=1, le=200)
-    surfaces: dict[str, int] = Field(
+    surfaces: dict[Label, Annotated[int, Field(ge=1, le=200)]] = Field(
         {}, description='lists beside the main one, by name, with their sizes: `{"home": 30, "detail": 6}`'
     )
     diversity: float = Field(0.15, ge=0, le=1, description="0: by score alone; towards 1: items unlike each other")
