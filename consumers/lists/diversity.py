@@ -51,7 +51,7 @@ def choose(pool: Pool, top_k: int, diversity: Diversity, caps: Sequence[Cap] = (
     top_k = min(top_k, width)
     if not caps and (diversity.dial == 0 or top_k == width) and not pool.forced.any():
         return np.broadcast_to(np.arange(top_k), (users, top_k))
-    gain = _Dpp(pool, diversity.dial) if diversity.method == "dpp" else _Mmr(pool, diversity.dial)
+    gain = _Dpp(pool, diversity.dial) if diversity.method == "dpp" and diversity.dial > 0 else _Mmr(pool, diversity.dial)
     urgency = np.where(pool.rows < 0, LAST_CHOICE, np.where(pool.forced, FIRST_CHOICE, np.float32(0)))
     left = [np.full(pool.rows.shape, cap.most) for cap in caps]
     taken = np.full((users, top_k), width, np.int64)
@@ -99,7 +99,6 @@ class _Dpp:
     """
 
     def __init__(self, pool: Pool, dial: float) -> None:
-        dial = max(dial, 1e-3)
         self._vectors = pool.vectors
         self._relevance = np.where(pool.rows >= 0, pool.scores, 0) * np.float32((1 - dial) / dial)
         self._variance = np.ones_like(self._relevance)

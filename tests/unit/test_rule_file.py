@@ -18,7 +18,8 @@ def test_every_kind_of_rule_is_read() -> None:
     book = read_rules(
         """
 rules:
-  - {name: sale, match: {tags: Sale, attributes: {brand: [Acme, 7]}}, boost: 0.2, from: 2026-03-01, until: 2026-03-02T12:00:00Z}
+  - {name: sale, match: {tags: Sale, attributes: {brand: [Acme, 7]}}, boost: 0.2,
+     from: 2026-03-01, until: 2026-03-02T12:00:00Z}
   - {name: old, match: {domains: [news], languages: en}, bury: 0.3}
   - {name: hero, pin: item-1, place: 2, surfaces: [home]}
   - {name: brands, cap: brand, most: 2}
