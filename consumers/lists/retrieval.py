@@ -1,7 +1,6 @@
 """Retrieval: every item of the catalogue scored for a batch of users, and the best of them.
 
-Exact, with one matrix product per batch: as all filters are applied before the cut, they can never empty a list. Measured on
-one core with 256 users, this takes a fraction of the time of `faiss.knn` (tests/benchmarks/bench_lists.py).
+Exact, with one matrix product per batch: as all filters are applied before the cut, they can never empty a list.
 """
 
 from collections.abc import Mapping, Sequence
