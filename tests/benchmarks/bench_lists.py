@@ -15,6 +15,7 @@ import sys
 import time
 from collections import defaultdict
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ import numpy as np
 from consumers.catalogue import Catalogue, Floats
 from consumers.lists import lists as stages
 from consumers.lists.lists import ListMaker, ListRules
+from consumers.lists.ranking import RankWeights, combine
 from consumers.search.choice import vector_index
 from consumers.search.exact import scan
 from consumers.search.vector_index import VectorIndex
@@ -192,8 +194,6 @@ def measure(items: int, users: int, events: int, repeats: int, seed: int, kind: 
         runs.append({stage: round(1000 * spent / users, 4) for stage, spent in clock.spent.items()})
     best = min(runs, key=lambda run: run["all"])
     best["reasons and the rest"] = round(best["all"] - sum(spent for stage, spent in best.items() if stage != "all"), 4)
-    from consumers.lists.ranking import RankWeights, combine
-
     queries = combine(vectors, np.zeros_like(vectors), RankWeights())
     return {
         "items": items,
@@ -203,7 +203,32 @@ def measure(items: int, users: int, events: int, repeats: int, seed: int, kind: 
         "stages_ms_per_user": best,
         "recall_at_100": round(recall(index, queries, world.catalogue), 4),
         "index_build_s": round(build_s, 1),
+        "dial": dial_curve(states, vectors, world, index),
     }
+
+
+def dial_curve(states: list[UserState], vectors: Floats, world: World, index: VectorIndex) -> list[dict[str, Any]]:
+    """What the diversity dial gives and takes: how unlike each other a list's items are, and what is left of their scores."""
+    found: list[dict[str, Any]] = []
+    for method, dial in (("mmr", 0.0), ("mmr", 0.15), ("mmr", 0.3), ("mmr", 0.5), ("dpp", 0.5), ("dpp", 0.8), ("dpp", 0.9)):
+        rules = replace(ListRules.of(Settings()), diversity=dial, diversity_method=method)
+        lists = ListMaker(rules, world.catalogue, index).make(states, vectors, NOW_MS)
+        shown = world.catalogue.vectors(np.array([world.catalogue.rows(p.item_id for p in own.items) for own in lists]))
+        likeness = np.matmul(shown, shown.transpose(0, 2, 1))
+        size = shown.shape[1]
+        distance = 1 - (likeness.sum(axis=(1, 2)) - size) / (size * (size - 1))
+        score = float(np.mean([place.score for own in lists for place in own.items]))
+        found.append({"method": method, "dial": dial, "distance": float(distance.mean()), "score": score})
+    plain = found[0]
+    return [
+        {
+            "method": one["method"],
+            "dial": one["dial"],
+            "distance_gain_percent": round(100 * (one["distance"] / plain["distance"] - 1), 1),
+            "score_loss_percent": round(100 * (1 - one["score"] / plain["score"]), 1),
+        }
+        for one in found
+    ]
 
 
 def measure_memory(items: int, users: int, events: int, seed: int, kind: str) -> dict[str, Any]:
