@@ -75,8 +75,7 @@ class _Mmr:
     """Maximal marginal relevance (Carbonell and Goldstein, 1998): score, less likeness to the most alike of those taken."""
 
     def __init__(self, pool: Pool, dial: float) -> None:
-        self._dial = np.float32(dial)
-        self._vectors = pool.vectors
+        self._likeness = likeness(pool.vectors) * np.float32(dial)
         self._relevance = np.where(pool.rows >= 0, pool.scores, 0) * np.float32(1 - dial)
         self._nearest = np.zeros_like(self._relevance)
         self._everyone = np.arange(len(pool.rows))
@@ -86,9 +85,7 @@ class _Mmr:
         return worth
 
     def take(self, pick: Rows) -> None:
-        if self._dial:
-            picked = self._vectors[self._everyone, pick]
-            np.maximum(self._nearest, self._dial * _products(self._vectors, picked), out=self._nearest)
+        np.maximum(self._nearest, self._likeness[self._everyone, pick], out=self._nearest)
 
 
 class _Dpp:
@@ -99,7 +96,7 @@ class _Dpp:
     """
 
     def __init__(self, pool: Pool, dial: float) -> None:
-        self._vectors = pool.vectors
+        self._kernel = (1 + likeness(pool.vectors)) / 2
         self._relevance = np.where(pool.rows >= 0, pool.scores, 0) * np.float32((1 - dial) / dial)
         self._variance = np.ones_like(self._relevance)
         self._factors: list[Floats] = []
@@ -110,7 +107,7 @@ class _Dpp:
         return worth
 
     def take(self, pick: Rows) -> None:
-        kernel = (1 + _products(self._vectors, self._vectors[self._everyone, pick])) / 2
+        kernel = self._kernel[self._everyone, pick]
         for factor in self._factors:
             kernel -= factor * factor[self._everyone, pick][:, None]
         scale = np.sqrt(np.maximum(self._variance[self._everyone, pick], LEAST_VARIANCE))
@@ -119,6 +116,7 @@ class _Dpp:
         self._variance -= factor * factor
 
 
-def _products(vectors: Floats, picked: Floats) -> Floats:
-    products: Floats = np.matmul(vectors, picked[:, :, None])[:, :, 0]
-    return products
+def likeness(vectors: Floats) -> Floats:
+    """Cosines of all pairs [users, width, width]: at once, as a product per pick would keep BLAS waiting for its threads."""
+    cosines: Floats = np.matmul(vectors, vectors.transpose(0, 2, 1))
+    return cosines

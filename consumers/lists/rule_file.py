@@ -1,7 +1,7 @@
 """The site's rules as a YAML file (docs/rules.md), checked strictly: a mistake is told with its line."""
 
+import datetime as dates
 from collections.abc import Callable, Iterator, Mapping
-from datetime import UTC, date, datetime
 from typing import Any, NoReturn
 
 import yaml
@@ -121,11 +121,11 @@ class _Reader:
 
     def _time(self, node: Any, what: str) -> int:
         value = self._value(node)
-        if isinstance(value, date) and not isinstance(value, datetime):
-            value = datetime(value.year, value.month, value.day)
-        if not isinstance(value, datetime):
+        if isinstance(value, dates.date) and not isinstance(value, dates.datetime):
+            value = dates.datetime(value.year, value.month, value.day)
+        if not isinstance(value, dates.datetime):
             self._refuse(node, f"{what} must be a date or a time, as in 2026-03-01T09:00:00Z, not {value!r}")
-        return int((value if value.tzinfo else value.replace(tzinfo=UTC)).timestamp() * 1000)
+        return int((value if value.tzinfo else value.replace(tzinfo=dates.UTC)).timestamp() * 1000)
 
     def _fields(self, node: Any, what: str) -> dict[str, Any]:
         if not isinstance(node, yaml.MappingNode):
