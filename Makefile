@@ -7,7 +7,7 @@ LOCKS := deploy/requirements
 export PYTHONUNBUFFERED := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check chaos bench-core bench-latency bench-scale bench-poison bench-gate bench-llm bench-llm-gpu ci lock clean
+.PHONY: help setup demo test check chaos bench-core bench-latency bench-scale bench-poison bench-gate bench-lists bench-llm bench-llm-gpu ci lock clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -61,6 +61,9 @@ bench-poison: setup  ## a million spoilt messages through the border and the fol
 
 bench-gate: setup  ## LLM calls a 100 events, and changes of interest that texts show; MOVIELENS=folder adds that data
 	$(BIN)/python -m tests.benchmarks.bench_gate $(if $(MOVIELENS),--movielens $(MOVIELENS)) $(if $(SEED),--seed $(SEED))
+
+bench-lists: setup  ## retrieval, ranking and policy per user; what the index finds; memory of a million items
+	$(BIN)/python -m tests.benchmarks.bench_lists $(if $(QUICK),--large 0) $(if $(SEED),--seed $(SEED))
 
 bench-llm: setup  ## texts of profile_llm a second, against transformers' generate on the same weights
 	$(BIN)/python -m tests.benchmarks.bench_llm

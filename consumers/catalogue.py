@@ -1,20 +1,25 @@
 """The catalogue as every profiler holds it: items joined with their vectors, in arrays that are searched as they stand."""
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
+from consumers.covisitation import CoVisitation
+from consumers.item_vectors import Floats as Floats
+from consumers.item_vectors import Halves, ItemVectors
+from consumers.item_vectors import Rows as Rows
 from consumers.popularity import Popularity
 from consumers.statements.vocabulary import Vocabulary
+from consumers.tag_table import TagTable
 from schemas.errors import BadMessage
-from schemas.messages import Item, ItemVector
+from schemas.messages import Item, ItemVector, Language
 from schemas.tensors import EMBEDDING_DIM
 
-Floats = npt.NDArray[np.float32]
-Halves = npt.NDArray[np.float16]
-Rows = npt.NDArray[np.int64]
 Times = npt.NDArray[np.int64]
 
 FIRST_CAPACITY = 1024
@@ -31,6 +36,20 @@ _FACTS = np.dtype(
 )
 
 
+@dataclass
+class RowWatch:
+    """Rows that changed since they were last drained."""
+
+    what: str
+    rows: set[int]
+
+    def drain(self) -> Rows:
+        """These rows, ascending; those beyond the catalogue's last row are gone."""
+        rows = np.array(sorted(self.rows), dtype=np.int64)
+        self.rows.clear()
+        return rows
+
+
 class Catalogue:
     """Items that can be recommended, one row each: an item has a row while both its metadata and its vector are known.
 
@@ -43,19 +62,19 @@ class Catalogue:
         self.item_ids: list[str] = []
         """Item id by row."""
         self.popularity = Popularity(FIRST_CAPACITY)
+        self.covisitation = CoVisitation(FIRST_CAPACITY)
         self.vocabulary = Vocabulary()
         """The tags of `items`, as they are found in text."""
         self._items: dict[str, Item] = {}
         self._vectors_without_item: dict[str, Floats] = {}
         self._rows: dict[str, int] = {}
-        # The last row of the buffer is never used and stays zero, so that row -1 (unknown) reads as a zero vector.
-        self._matrix: Floats = np.zeros((FIRST_CAPACITY, dim), np.float32)
-        self._half_matrix: Halves = np.zeros((FIRST_CAPACITY, dim), np.float16)
+        self._vectors = ItemVectors(FIRST_CAPACITY, dim)
         self._facts = np.zeros(FIRST_CAPACITY, _FACTS)
-        self._tags: list[tuple[str, ...]] = []
-        self._tag_rows: dict[str, set[int]] = {}
-        self._tag_arrays: dict[str, Rows] = {}
+        self.languages: Counter[Language] = Counter()
+        """Languages of `items`, with how many are in each."""
+        self.tag_table = TagTable(FIRST_CAPACITY)
         self._arrivals: dict[str, None] = {}
+        self._watches: list[RowWatch] = []
 
     def __len__(self) -> int:
         return len(self.item_ids)
@@ -67,8 +86,17 @@ class Catalogue:
 
     @property
     def matrix(self) -> Floats:
-        """Vectors of unit length by row, float32 [n, dim]; a view, valid until the next put or remove."""
-        return self._matrix[: len(self)]
+        """Vectors of unit length by row, float32 [n, dim], valid until the next put or remove; a copy if it is large."""
+        return self._vectors.matrix(len(self))
+
+    @property
+    def halves(self) -> Halves:
+        """As `matrix`, in float16 and never a copy."""
+        return self._vectors.halves[: len(self)]
+
+    def blocks(self) -> Iterator[tuple[int, Floats]]:
+        """`matrix` in pieces that fit memory: the first row of each, and its vectors."""
+        return self._vectors.blocks(len(self))
 
     @property
     def published_at_ms(self) -> Times:
@@ -88,7 +116,7 @@ class Catalogue:
 
     def tags(self, row: int) -> tuple[str, ...]:
         """The row's distinct tags, case-folded."""
-        return self._tags[row]
+        return self.tag_table.names(row)
 
     def available(self, now_ms: int) -> npt.NDArray[np.bool_]:
         """By row, whether the item may be shown at `now_ms`: from `available_from_ms` on and before `available_until_ms`."""
@@ -101,21 +129,15 @@ class Catalogue:
 
     def rows_with_tag(self, tag: str) -> Rows:
         """Rows of the items that carry this tag, whatever its letter case; int64, ascending."""
-        name = tag.casefold()
-        found = self._tag_arrays.get(name)
-        if found is None:
-            found = np.array(sorted(self._tag_rows.get(name, ())), dtype=np.int64)
-            if name in self._tag_rows:
-                self._tag_arrays[name] = found
-        return found
+        return self.tag_table.rows(tag.casefold(), len(self))
 
     def vectors(self, rows: Rows) -> Floats:
         """Vectors of these rows, float32 [*rows.shape, dim]; zeros for row -1."""
-        return np.take(self._matrix, rows, axis=0, mode="wrap")
+        return self._vectors.take(rows)
 
     def half_vectors(self, rows: Rows) -> Halves:
         """As `vectors`, in float16: what a model is sent."""
-        return np.take(self._half_matrix, rows, axis=0, mode="wrap")
+        return np.take(self._vectors.halves, rows, axis=0, mode="wrap")
 
     def observe(self, item_ids: Sequence[str | None], weights: Sequence[float], time_ms: int | Sequence[int]) -> None:
         """Count interest in items towards their popularity; weights below zero and items without a row are ignored."""
@@ -127,15 +149,23 @@ class Catalogue:
         self._arrivals.clear()
         return arrivals
 
+    def watch(self, what: Literal["vectors", "items"]) -> "RowWatch":
+        """Collects, from now on and with all that is there, the rows whose vector, or whose item, is another than before."""
+        watch = RowWatch(what, set(range(len(self))))
+        self._watches.append(watch)
+        return watch
+
     def put_item(self, item: Item) -> None:
         """Add an item or replace its metadata."""
         row = self._rows.get(item.item_id)
         if row is not None:
-            self._untag(row)
+            self.tag_table.clear(row)
         self.vocabulary.add(item)  # before its forerunner goes, so that tags they share are not forgotten in between
         if item.item_id in self._items:
             self.vocabulary.remove(self._items[item.item_id])
+            self._forget_language(self._items[item.item_id])
         self._items[item.item_id] = item
+        self.languages[item.language] += 1
         if row is not None:
             self._describe(row, item)
         elif item.item_id in self._vectors_without_item:
@@ -161,12 +191,13 @@ class Catalogue:
         """Forget an item's metadata; its vector waits for the item to come back, or for its own removal."""
         row = self._rows.get(item_id)
         if row is not None:
-            vector = self._matrix[row].copy()
+            vector = self.vectors(np.array(row)).copy()
             self._remove_row(row)
             self._vectors_without_item[item_id] = vector
         item = self._items.pop(item_id, None)
         if item is not None:
             self.vocabulary.remove(item)
+            self._forget_language(item)
 
     def remove_vector(self, item_id: str) -> None:
         """Forget an item's vector: the item is known, but not recommended."""
@@ -174,6 +205,11 @@ class Catalogue:
         if row is not None:
             self._remove_row(row)
         self._vectors_without_item.pop(item_id, None)
+
+    def _forget_language(self, item: Item) -> None:
+        self.languages[item.language] -= 1
+        if not self.languages[item.language]:
+            del self.languages[item.language]
 
     def _column(self, name: str) -> Times:
         column: Times = self._facts[name][: len(self)]
@@ -195,10 +231,10 @@ class Catalogue:
 
     def _add_row(self, item: Item, vector: Floats) -> None:
         row = len(self.item_ids)
-        if row + 1 >= len(self._matrix):
+        if row + 1 >= self._vectors.capacity:
             self._grow()
         self.item_ids.append(item.item_id)
-        self._tags.append(())
+        self.covisitation.add(row)
         self._rows[item.item_id] = row
         self._set_vector(row, vector)
         self._facts["tie_break"][row] = _tie_break(item.item_id)
@@ -206,53 +242,47 @@ class Catalogue:
         self._arrivals[item.item_id] = None
 
     def _set_vector(self, row: int, vector: Floats) -> None:
-        self._matrix[row] = vector
-        self._half_matrix[row] = vector
+        self._vectors.set(row, vector)
+        self._tell("vectors", row)
+
+    def _tell(self, what: str, row: int) -> None:
+        for watch in self._watches:
+            if watch.what == what:
+                watch.rows.add(row)
 
     def _grow(self) -> None:
-        capacity = 2 * len(self._matrix)
-        matrix = np.zeros((capacity, self.dim), np.float32)
-        matrix[: len(self)] = self.matrix
-        half_matrix = np.zeros((capacity, self.dim), np.float16)
-        half_matrix[: len(self)] = matrix[: len(self)]
+        capacity = 2 * self._vectors.capacity
+        self._vectors.grow(capacity, len(self))
         facts = np.zeros(capacity, _FACTS)
         facts[: len(self)] = self._facts[: len(self)]
-        self._matrix, self._half_matrix, self._facts = matrix, half_matrix, facts
+        self._facts = facts
         self.popularity.grow(capacity)
+        self.covisitation.grow(capacity)
+        self.tag_table.grow(capacity)
 
     def _describe(self, row: int, item: Item) -> None:
-        tags = tuple(dict.fromkeys(tag.casefold() for tag in item.tags))
-        self._tags[row] = tags
         self._facts["published_at_ms"][row] = item.published_at_ms
         self._facts["available_from_ms"][row] = item.available_from_ms or 0
         self._facts["available_until_ms"][row] = ALWAYS_MS if item.available_until_ms is None else item.available_until_ms
-        self._facts["tag_count"][row] = len(tags)
-        for tag in tags:
-            self._tag_rows.setdefault(tag, set()).add(row)
-            self._tag_arrays.pop(tag, None)
-
-    def _untag(self, row: int) -> None:
-        for tag in self._tags[row]:
-            self._tag_arrays.pop(tag, None)
-            rows = self._tag_rows[tag]
-            rows.discard(row)
-            if not rows:
-                del self._tag_rows[tag]
+        self._facts["tag_count"][row] = self.tag_table.set(row, item.tags)
+        self._tell("items", row)
 
     def _remove_row(self, row: int) -> None:
         last = len(self) - 1
         item_id, moved_id = self.item_ids[row], self.item_ids[last]
-        self._untag(row)
+        self.tag_table.clear(row)
         if row != last:
-            self._untag(last)
-            self._set_vector(row, self._matrix[last])
+            self.tag_table.clear(last)
+            self._set_vector(row, self.vectors(np.array(last)))
             self._facts[row] = self._facts[last]
             self.item_ids[row] = moved_id
             self._rows[moved_id] = row
             self._describe(row, self._items[moved_id])
         self.popularity.move(last, row)
+        self.covisitation.move(last, row)
+        self._tell("vectors", last)
+        self._tell("items", last)
         self.item_ids.pop()
-        self._tags.pop()
         del self._rows[item_id]
         self._arrivals.pop(item_id, None)
 

@@ -3,9 +3,10 @@ from them: a fresh list per user and micro-batch, and requests for new profile t
 
 import time
 import uuid
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from itertools import islice, takewhile
+from pathlib import Path
 
 from consumers.awaited import Awaited
 from consumers.catalogue import Catalogue
@@ -13,13 +14,20 @@ from consumers.consent import consents
 from consumers.fold import is_empty
 from consumers.gate import profile_request, wanted_text
 from consumers.inference import InferenceClient
+from consumers.lists.concepts import NO_CONCEPTS, Concepts, read_edges
+from consumers.lists.exploration import chance_of
 from consumers.lists.features import declared_texts, user_features
-from consumers.lists.lists import ListRules, make_lists
+from consumers.lists.lists import ListMaker, ListRules
+from consumers.lists.rule_file import read_rules
+from consumers.lists.rules import RuleBook
 from consumers.lists.tag_vectors import TagVectors
+from consumers.meetings import meetings
 from consumers.overlay import Touched, fold_batch
 from consumers.runtime.processor import Batch, Output, Outputs, Record, StateKey
+from consumers.search.choice import vector_index
 from consumers.statements.feedback import event_weight
 from schemas import metrics
+from schemas.errors import ConfigError
 from schemas.messages import Cause, Item, ItemVector, Recommendations
 from schemas.settings import Settings
 from schemas.state import UserState, decode_state
@@ -57,6 +65,7 @@ class Profiler:
         self._settings = settings
         self._list_rules = ListRules.of(settings)
         self._catalogue = Catalogue()
+        self._lists = list_maker(self._list_rules, self._catalogue, settings)
         self._tag_vectors = TagVectors(inference.encode_texts_soon)
         self._waiting_for_item = Awaited()
         self._waiting_for_text = Awaited()
@@ -121,16 +130,21 @@ class Profiler:
         states = [state for _, state, _ in users]
         vectors = self._inference.encode_users(user_features(states, self._catalogue, self._tag_vectors))
         now_ms = int(time.time() * 1000)
-        lists = make_lists(states, vectors, self._catalogue, self._list_rules, now_ms)
+        chances = [chance_of(user_id, state.version) for (_, user_id), state, _ in users]
+        lists = self._lists.make(states, vectors, now_ms, chances)
         metrics.LIST_SECONDS.observe(time.perf_counter() - started)
         self._note_missing_texts(users)
         self._pending.lists += len(users)
         self._pending.without_vector += int((~vectors.any(axis=1)).sum())
         version = self._inference.model_version(USER_ENCODER.name)
-        for ((_, user_id), state, cause), items in zip(users, lists, strict=True):
+        for ((_, user_id), state, cause), made in zip(users, lists, strict=True):
+            for item in made.items:
+                for source in item.sources:
+                    self._pending.sources[source] += 1
             message = Recommendations(
                 user_id=user_id,
-                items=items,
+                items=made.items,
+                surfaces=made.surfaces,
                 state_version=state.version,
                 profile_state_version=state.profile.state_version if state.profile else None,
                 model_name=USER_ENCODER.name,
@@ -219,6 +233,7 @@ class Profiler:
         weights = [event_weight(event.type, event.value, rules.type_weights) for event in user.events if event.item_id]
         times_ms = [event.event_time_ms for event in user.events if event.item_id]
         self._catalogue.observe(item_ids, weights, times_ms)
+        self._catalogue.covisitation.observe(*meetings(user.events, user.state, rules.type_weights, self._catalogue))
         for item_id, row in zip(item_ids, self._catalogue.rows(item_ids), strict=True):
             if row < 0:
                 self._waiting_for_item.add(item_id, user.key)
@@ -232,6 +247,28 @@ class Profiler:
         self._waiting_for_text.forget(partitions)
 
 
+def list_maker(rules: ListRules, catalogue: Catalogue, settings: Settings) -> ListMaker:
+    """What makes lists of this catalogue as the settings ask: with their vector index, rules file and concepts file.
+
+    Raises:
+        ConfigError: a file is missing or wrong, or a client for the vector index is not installed.
+        Retryable: the vector index cannot be reached.
+    """
+    files = settings.profiler
+    book = RuleBook() if files.rules_file is None else read_rules(_text(files.rules_file), str(files.rules_file))
+    concepts = NO_CONCEPTS
+    if files.concepts_file is not None:
+        concepts = Concepts(read_edges(_text(files.concepts_file), str(files.concepts_file)))
+    return ListMaker(rules, catalogue, vector_index(settings.search, catalogue.dim), book, concepts)
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: cannot be read: {error}") from None
+
+
 class _Pending:
     """What becomes true when the batch is committed."""
 
@@ -239,6 +276,7 @@ class _Pending:
         self.users = users
         self.lists = 0
         self.without_vector = 0
+        self.sources: Counter[str] = Counter()
         self.asked: dict[StateKey, str] = {}
         self.relisted: list[StateKey] = []
         self.missing_texts: list[tuple[str, StateKey]] = []
@@ -246,6 +284,8 @@ class _Pending:
     def count(self) -> None:
         metrics.LISTS.inc(self.lists)
         metrics.LISTS_WITHOUT_VECTOR.inc(self.without_vector)
+        for source, places in self.sources.items():
+            metrics.LIST_PLACES.labels(source=source).inc(places)
         for user in self.users:
             metrics.FOLDED.labels(kind="event").inc(len(user.events))
             metrics.DUPLICATES.inc(user.duplicates)

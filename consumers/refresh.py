@@ -1,11 +1,12 @@
 """Why a user's profile text is asked for again: because what it says has changed, not because something happened."""
 
-from collections import Counter
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Sequence, Set
 from typing import Literal
 
 from consumers.consent import consents
-from schemas.messages import Item, Language, Statement
+from consumers.language import declared_language
+from consumers.language import profile_language as profile_language
+from schemas.messages import Statement
 from schemas.settings import ProfilerSettings, Settings
 from schemas.state import ProfileRef, UserState
 
@@ -53,7 +54,7 @@ def refresh_reason(
     now, then = statement_topics(statements), profile.topics
     if _own_words_differ(state, profile, set(now) ^ set(then)):
         return "edited"
-    if _declared_language(state) not in (None, profile.language) or _told_differ(now, then, told):
+    if declared_language(state) not in (None, profile.language) or _told_differ(now, then, told):
         return "declared"
     if _turned_down(now, then, refused):
         return "reversed"
@@ -126,28 +127,11 @@ def _topic(statement: Statement) -> str:
             return f"{stance}:{statement.topic}"
 
 
-def profile_language(state: UserState, items: Mapping[str, Item], default: Language) -> Language:
-    """The declared language, else the one most items of the history are in, else the default."""
-    declared = _declared_language(state)
-    if declared is not None:
-        return declared
-    known = (items.get(event.item_id) for event in state.events if event.item_id is not None)
-    counts = Counter(item.language for item in known if item is not None)
-    if not counts:
-        return default
-    return max(sorted(counts), key=lambda language: (counts[language], language == default))
-
-
 def enough_for_a_text(state: UserState, settings: Settings) -> bool:
     """Whether enough is known of a user for a first text."""
     own = state.attributes
     declared = own is not None and bool(own.tags or own.answers or own.free_text)
     return declared or state.event_count >= settings.profiler.min_events
-
-
-def _declared_language(state: UserState) -> Language | None:
-    declared = state.attributes.language if state.attributes is not None else None
-    return "zh" if declared == "zh" else "en" if declared == "en" else None
 
 
 def _likes(topics: Sequence[str]) -> list[str]:

@@ -32,6 +32,10 @@ REASON_WORDS = {
     "profile": "fits the profile",
     "popular": "popular",
     "fresh": "new",
+    "neighbour": "others turn to it after {}",
+    "concept": "about {}",
+    "rule": "rule: {}",
+    "exploration": "something else",
 }
 BADGE_CELLS = 6
 SENTENCE_CELLS = 600
@@ -281,4 +285,5 @@ def _no_list(user: Watched) -> str:
 
 def reason_words(reason: Reason) -> str:
     """A reason in a few words."""
-    return REASON_WORDS[reason.kind].format(shown(reason.detail, 40))
+    words = REASON_WORDS.get(reason.kind)
+    return shown(reason.text, 80) if words is None else words.format(shown(reason.detail, 40))

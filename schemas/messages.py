@@ -232,27 +232,38 @@ class UserProfile(Message):
         return ("" if self.language == "zh" else " ").join(sentence.text for sentence in self.summary)
 
 
-class Reason(Message):
-    """Why an item is in a list. `detail` names the statement topic, the seen item, or the rule."""
+SourceName = Literal["vector", "interest", "neighbour", "fresh", "popular", "exploration", "pinned", "concept"]
 
-    kind: Literal["interest", "similar_to", "profile", "popular", "fresh"]
+
+class Reason(Message):
+    """Why an item is in a list. `detail` names the tag, the item the user turned to, the concept, or the rule.
+
+    `kind` is interest, similar_to, profile, popular, fresh, neighbour, concept, rule or exploration; more may come, and a
+    reader shows `text`, which says it in the user's language. `evidence` is `event:ID` where one event is behind it.
+    """
+
+    kind: Label
     detail: str = ""
+    text: str = ""
+    evidence: str | None = None
 
 
 class RecommendedItem(Message):
-    """One place in a list."""
+    """One place in a list. `sources` say which searches found the item."""
 
     item_id: Identifier
     title: str
     score: float
     reasons: Annotated[list[Reason], FailFast()]
+    sources: Annotated[list[SourceName], FailFast()] = Field(default_factory=list)
 
 
 class Recommendations(Message):
-    """A user's top-k list, best first."""
+    """A user's top-k list, best first; `surfaces` are lists for places with a size and rules of their own, by their name."""
 
     user_id: Identifier
     items: Annotated[list[RecommendedItem], FailFast()]
+    surfaces: dict[Label, list[RecommendedItem]] = Field(default_factory=dict)
     state_version: Count
     profile_state_version: int | None = None
     model_name: str

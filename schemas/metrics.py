@@ -37,6 +37,7 @@ LIST_SECONDS = Histogram("portrait_list_stage_seconds", "user_encoder and top-k 
 LISTS_WITHOUT_VECTOR = Counter(
     "portrait_lists_without_vector", "Lists of users nothing is known of: popular and fresh items only"
 )
+LIST_PLACES = Counter("portrait_list_places", "Places of published main lists, by each source that gave the item", ["source"])
 PROFILE_REQUESTS = Counter("portrait_profile_requests", "Profiles asked for", ["reason"])
 CATALOG_ITEMS = Gauge("portrait_catalog_items", "Items with a vector in this worker's catalogue")
 ERASURES = Counter("portrait_erasures", "Users erased")

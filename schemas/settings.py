@@ -6,13 +6,13 @@ Every field can be set by an environment variable: `PORTRAIT_` + group + `__` + 
 
 import os
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from schemas.errors import ConfigError
-from schemas.messages import EventType, Language, Purpose
+from schemas.messages import EventType, Label, Language, Purpose
 
 
 class Group(BaseModel):
@@ -126,6 +126,14 @@ class ProfilerSettings(Group):
     """Lists and requests for profiles."""
 
     top_k: int = Field(10, ge=1, le=200)
+    surfaces: dict[Label, Annotated[int, Field(ge=1, le=200)]] = Field(
+        {}, description='lists beside the main one, by name, with their sizes: `{"home": 30, "detail": 6}`'
+    )
+    diversity: float = Field(0.15, ge=0, le=1, description="0: by score alone; towards 1: items unlike each other")
+    diversity_method: Literal["mmr", "dpp"] = "mmr"
+    explore_share: float = Field(0.0, ge=0, le=0.5, description="share of the main list drawn by chance from all items")
+    rules_file: Path | None = Field(None, description="YAML with the site's rules (docs/rules.md)")
+    concepts_file: Path | None = Field(None, description="CSV or JSON lines with edges from items to concepts (docs/rules.md)")
     half_life_h: float = Field(24.0 * 14, gt=0, description="an interest halves in this time")
     utc_offset_h: float = Field(
         0.0, ge=-14, le=14, description="hours the users' clocks are ahead of UTC: what is morning to them"
@@ -142,6 +150,21 @@ class ProfilerSettings(Group):
     refresh_age_h: float = Field(24.0 * 180, gt=0, description="age of a text, in event time, that asks for a new one")
     refresh_grown_events: int = Field(150, ge=1, description="new events that ask for a new text though nothing changed")
     request_timeout_s: float = Field(300.0, gt=0, description="a request not answered by then may be repeated")
+
+
+class SearchSettings(Group):
+    """Vector search over the catalogue: exact, by FAISS in this process, or by Milvus."""
+
+    index: Literal["auto", "exact", "ivf", "ivf_pq", "hnsw", "milvus"] = Field(
+        "auto", description="`auto`: exact for few items, `ivf` for more; `ivf_pq` needs least memory"
+    )
+    exact_up_to: int = Field(10_000, ge=0, description="items up to which `auto` and FAISS compare a user with every item")
+    lists_probed: int = Field(32, ge=1, description="inverted lists searched per user by `ivf` and `ivf_pq`: more finds more")
+    graph_effort: int = Field(400, ge=1, description="places kept in mind while `hnsw` searches: more finds more")
+    threads: int = Field(0, ge=0, description="threads of one search with FAISS; 0: all cores")
+    milvus_address: str = Field("http://127.0.0.1:19530", description="URL of Milvus, or a file for Milvus Lite")
+    milvus_token: SecretStr | None = Field(None, description="`user:password` or an API key")
+    milvus_collection: str = Field("portrait_items", pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,254}$")
 
 
 class NarratorSettings(Group):
@@ -192,6 +215,7 @@ class Settings(BaseSettings):
     models: ModelSettings = ModelSettings()
     fold: FoldSettings = FoldSettings()
     profiler: ProfilerSettings = ProfilerSettings()
+    search: SearchSettings = SearchSettings()
     narrator: NarratorSettings = NarratorSettings()
     runtime: RuntimeSettings = RuntimeSettings()
 

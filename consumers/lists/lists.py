@@ -1,115 +1,188 @@
 """From users' states and vectors to their lists: retrieve, rank, apply the policy, explain."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from concurrent.futures import Future, ThreadPoolExecutor
 
 import numpy as np
 
 from consumers.catalogue import Catalogue, Floats
+from consumers.lists import sources
+from consumers.lists.candidates import Candidates, Offer, Source, merge
+from consumers.lists.concepts import NO_CONCEPTS, Concepts
+from consumers.lists.exploration import explored
 from consumers.lists.features import profile_vectors
-from consumers.lists.policy import blocked_rows, diversify, refused_rows
-from consumers.lists.ranking import ItemScores, RankWeights, combine, item_scores, tag_taste
-from consumers.lists.reasons import Parts, liked_items, nearest_liked, reasons, tag_match
-from consumers.lists.retrieval import exclude, score_items, top_rows
-from consumers.statements.interests import InterestRules, event_weights, tag_weights
+from consumers.lists.list_rules import ListRules as ListRules
+from consumers.lists.people import People, people
+from consumers.lists.places import MAIN, UserLists, Writer, choose_places, features_at
+from consumers.lists.ranking import FEATURES, combine, name_matches, vector_matches, weighted_sum
+from consumers.lists.reasons import Teller
+from consumers.lists.rules import RowRules, RuleBook
+from consumers.lists.shelf import Shelf
+from consumers.search.exact import ExactIndex
+from consumers.search.vector_index import VectorIndex
 from schemas.messages import RecommendedItem
-from schemas.settings import Settings
 from schemas.state import UserState
 
 MAX_CELLS = 8_000_000
 """Scores held at once, users times items: 32 MB."""
 MAX_SPARE = 40
 """Candidates beyond the list that diversity may choose from."""
+CAPPED_SPARE = 150
+"""The same where caps may pass many over."""
+NEAREST = 64
+"""Items asked of the vector index, at least."""
 
 
-@dataclass(frozen=True)
-class ListRules:
-    """How lists are made. `diversity` is a dial in 0..1: 0 is by score alone."""
+class ListMaker:
+    """Makes lists from one catalogue, with an index, rules and concepts that follow it."""
 
-    top_k: int
-    interest: InterestRules
-    weights: RankWeights = field(default_factory=RankWeights)
-    diversity: float = 0.15
+    def __init__(
+        self, rules: ListRules, catalogue: Catalogue, index: VectorIndex | None = None, book: RuleBook | None = None,
+        concepts: Concepts = NO_CONCEPTS,
+    ) -> None:  # fmt: skip
+        self.rules = rules
+        self._catalogue = catalogue
+        self._index = index or ExactIndex()
+        self._row_rules = RowRules(book or RuleBook())
+        self._concepts = concepts
+        self._searcher = ThreadPoolExecutor(1, thread_name_prefix="vector-search")
 
-    @classmethod
-    def of(cls, settings: Settings) -> "ListRules":
-        """The rules these settings ask for."""
-        profiler = settings.profiler
-        interest = InterestRules(settings.fold.type_weights, profiler.half_life_h, profiler.utc_offset_h)
-        return cls(settings.profiler.top_k, interest)
+    def follow(self) -> None:
+        """Take over what the catalogue changed; `make` begins with it.
+
+        Raises:
+            Retryable: the vector index is a server that cannot be reached.
+        """
+        self._index.follow(self._catalogue)
+        self._row_rules.follow(self._catalogue)
+        self._concepts.follow(self._catalogue)
+
+    def make(
+        self, states: Sequence[UserState], user_vectors: Floats, now_ms: int, seeds: Sequence[int] | None = None
+    ) -> list[UserLists]:
+        """Each user's lists: `top_k` items, or all that they may be shown, and the same for every surface.
+
+        `user_vectors` [users, d] are of unit length, or zeros for a user nothing is known of: they get what is popular or new.
+        No list holds an item twice, or one that the user has seen, muted or refused by tag, that rules keep from them, or that
+        is not available at `now_ms`. What is left to chance follows from `seeds` (`exploration.chance_of`).
+
+        Raises:
+            Retryable: as `follow`.
+        """
+        if not len(self._catalogue):
+            return [UserLists([], {name: [] for name in self.rules.surfaces}) for _ in states]
+        self.follow()
+        shelf = Shelf(self._catalogue, self.rules.weights, now_ms, self._row_rules)
+        seeds = seeds or [0] * len(states)
+        size = len(states)
+        if len(self._catalogue) <= self.rules.scan_up_to:
+            size = max(1, MAX_CELLS // len(self._catalogue))
+        lists: list[UserLists] = []
+        for start in range(0, len(states), size):
+            part = slice(start, start + size)
+            lists += self._make_block(states[part], user_vectors[part], shelf, seeds[part])
+        return lists
+
+    def _make_block(
+        self, states: Sequence[UserState], user_vectors: Floats, shelf: Shelf, seeds: Sequence[int]
+    ) -> list[UserLists]:
+        rules, catalogue = self.rules, self._catalogue
+        searched = self._search(states, user_vectors, shelf)
+        users = people(states, user_vectors, catalogue, rules.interest, rules.weights, seeds)
+        for user, hidden in enumerate(self._row_rules.hidden(states, len(catalogue))):
+            if len(hidden):
+                users.blocked[user] = np.concatenate([users.blocked[user], hidden])
+        concept_tastes = self._concepts.tastes(users.liked, users.liked_weights)
+        candidates = self.retrieve(users, concept_tastes, shelf, searched)
+        features = self.features(candidates, users, concept_tastes, shelf)
+        scores = weighted_sum(features, rules.weights.vector())
+        chosen = choose_places(users, candidates, scores, shelf, rules, self._row_rules, catalogue, self.pool_width)
+        taken = features_at(features, chosen.places)
+        taken_scores = np.take_along_axis(scores, np.maximum(chosen.places, 0), axis=1)
+        weights, interest = rules.weights, rules.interest
+        teller = Teller(
+            catalogue, self._row_rules, self._concepts, weights, interest.type_weights, rules.language, shelf.now_ms
+        )
+        writer = Writer(chosen, taken, taken_scores, users, concept_tastes, teller)
+        return [writer.lists(user) for user in range(len(states))]
+
+    def _search(self, states: Sequence[UserState], user_vectors: Floats, shelf: Shelf) -> "Future[Offer] | None":
+        """Ask the index, which has no use for Python's lock, while the rest of what is to know of the users is found out."""
+        if len(self._catalogue) <= self.rules.scan_up_to:
+            return None
+        queries = combine(user_vectors, profile_vectors(states, self._catalogue.dim), self.rules.weights)
+        count = max(NEAREST, self.pool_width)
+        return self._searcher.submit(sources.nearest, queries, shelf, count, self._index, self._catalogue)
+
+    def retrieve(
+        self, users: People, concept_tastes: Sequence[Mapping[str, float]], shelf: Shelf, searched: "Future[Offer] | None"
+    ) -> Candidates:
+        """What the sources offer these users, without what they may not be shown; `searched` is the index's offer, if any."""
+        rules, catalogue = self.rules, self._catalogue
+        offers = [
+            sources.popular(users, shelf),
+            sources.fresh(users, shelf),
+            sources.neighbours(users, catalogue, shelf),
+            self._pinned(users, shelf),
+        ]
+        if rules.explore:
+            offers.append(explored(users, shelf, rules.explore, rules.top_k, catalogue))
+        if self._concepts:
+            names = sources.strongest(concept_tastes)
+            offers.append(sources.carrying(Source.CONCEPT, names, self._concepts.table, shelf))
+        if searched is None:
+            count = max(NEAREST, self.pool_width)
+            offers.append(sources.scanned(users, shelf, rules.weights.interest, count, catalogue))
+            return merge(offers, users.blocked, len(catalogue))
+        offers.append(searched.result())
+        offers.append(sources.carrying(Source.INTEREST, sources.strongest(users.tastes), catalogue.tag_table, shelf))
+        found = merge(offers, users.blocked, len(catalogue))
+        return self._filled(found, offers, users, shelf)
+
+    @property
+    def pool_width(self) -> int:
+        """How many of the best candidates the policy chooses from."""
+        spare = CAPPED_SPARE if self._row_rules.book.caps else min(2 * self.rules.longest, MAX_SPARE)
+        return self.rules.longest + spare
+
+    def features(
+        self, candidates: Candidates, users: People, concept_tastes: Sequence[Mapping[str, float]], shelf: Shelf
+    ) -> Floats:
+        """What a ranker is told of each candidate, float32 [users, n, len(FEATURES)]; row -1 has no meaning."""
+        rows, catalogue = candidates.rows, self._catalogue
+        features = np.empty((*rows.shape, len(FEATURES)), np.float32)
+        features[:, :, [0, 2]] = vector_matches(rows, users.vectors, users.profiles, catalogue)
+        features[:, :, 1] = name_matches(rows, users.tastes, catalogue.tag_table)
+        features[:, :, 3] = shelf.popularity[rows]
+        features[:, :, 4] = shelf.freshness[rows]
+        features[:, :, 5] = candidates.closeness
+        features[:, :, 6] = name_matches(rows, concept_tastes, self._concepts.table) if self._concepts else 0
+        features[:, :, 7] = shelf.boosts[rows]
+        return features
+
+    def _pinned(self, users: People, shelf: Shelf) -> Offer:
+        pins = {pin.item_id for name in (MAIN, *self.rules.surfaces) for pin in self._row_rules.pins(name, shelf.now_ms)}
+        rows = self._catalogue.rows(sorted(pins))
+        rows = rows[rows >= 0]
+        rows = rows[shelf.shown[rows]]
+        return Offer(Source.PINNED, np.broadcast_to(rows, (len(users), len(rows))))
+
+    def _filled(self, found: Candidates, offers: Sequence[Offer], users: People, shelf: Shelf) -> Candidates:
+        """For users whom the sources leave with less than a list, as so much is kept from them: the best of everything."""
+        short = np.flatnonzero((found.rows >= 0).sum(axis=1) < min(self.rules.longest, len(self._catalogue)))
+        if not len(short):
+            return found
+        rows = np.full((len(users), self.pool_width), -1, np.int64)
+        size = max(1, MAX_CELLS // len(self._catalogue))
+        for start in range(0, len(short), size):
+            few = short[start : start + size]
+            best = sources.scanned(users.part(few), shelf, self.rules.weights.interest, self.pool_width, self._catalogue)
+            rows[few, : best.rows.shape[1]] = best.rows
+        return merge([*offers, Offer(Source.VECTOR, rows)], users.blocked, len(self._catalogue))
 
 
 def make_lists(
     states: Sequence[UserState], user_vectors: Floats, catalogue: Catalogue, rules: ListRules, now_ms: int
 ) -> list[list[RecommendedItem]]:
-    """Each user's items, best first: `top_k` of them, or all that they may be shown.
-
-    `user_vectors` [users, d] are of unit length, or zeros for a user nothing is known of, who gets what is popular or fresh.
-    Never holds an item twice, or one that the user has seen, muted or refused by tag, or that is not available at `now_ms`.
-    """
-    if not len(catalogue):
-        return [[] for _ in states]
-    overall = item_scores(catalogue, rules.weights, now_ms)
-    block = max(1, MAX_CELLS // len(catalogue))
-    lists: list[list[RecommendedItem]] = []
-    for start in range(0, len(states), block):
-        users = slice(start, start + block)
-        lists += _lists_of_block(states[users], user_vectors[users], catalogue, rules, overall)
-    return lists
-
-
-def _lists_of_block(
-    states: Sequence[UserState], user_vectors: Floats, catalogue: Catalogue, rules: ListRules, overall: ItemScores
-) -> list[list[RecommendedItem]]:
-    profiles = profile_vectors(states, catalogue.dim)
-    weights = [event_weights(state, rules.interest) for state in states]
-    tastes = [
-        tag_taste(tag_weights(state, catalogue.items, rules.interest, own, catalogue.vocabulary))
-        for state, own in zip(states, weights, strict=True)
-    ]
-    queries = combine(user_vectors, profiles, rules.weights)
-    scores = score_items(queries, overall.total, tastes, rules.weights.interest, catalogue)
-    exclude(scores, [blocked_rows(state, catalogue) for state in states])
-    pool, pool_scores = top_rows(scores, rules.top_k + min(2 * rules.top_k, MAX_SPARE), catalogue)
-    rows = np.take_along_axis(pool, diversify(pool, pool_scores, rules.top_k, rules.diversity, catalogue), axis=1)
-    vectors = catalogue.vectors(rows)
-    both = np.stack([rules.weights.similarity * user_vectors, rules.weights.profile * profiles], axis=2)
-    matches: list[list[list[float]]] = np.matmul(vectors, both).tolist()
-    popularity, freshness = overall.popularity[rows].tolist(), overall.freshness[rows].tolist()
-    lists = []
-    for user, state in enumerate(states):
-        nearest = nearest_liked(vectors[user], _likeable(state, weights[user], catalogue), catalogue)
-        columns = zip(matches[user], popularity[user], freshness[user], nearest, strict=True)
-        places = [
-            _place(row, (*match, popular, fresh), liked_id, tastes[user], catalogue, rules)
-            for row, (match, popular, fresh, liked_id) in zip(rows[user].tolist(), columns, strict=True)
-            if row >= 0
-        ]
-        lists.append(sorted(places, key=lambda place: (-place.score, place.item_id)))
-    return lists
-
-
-def _likeable(state: UserState, weights: Sequence[float], catalogue: Catalogue) -> dict[str, float]:
-    """Liked items that may explain others: none that the user refused since."""
-    liked = liked_items(state, weights)
-    for row in set(refused_rows(state, catalogue).tolist()):
-        liked.pop(catalogue.item_ids[row], None)
-    return liked
-
-
-def _place(
-    row: int,
-    known: tuple[float, ...],
-    liked_id: str | None,
-    taste: Mapping[str, float],
-    catalogue: Catalogue,
-    rules: ListRules,
-) -> RecommendedItem:
-    """A row as a place of a list, with its score and reasons. `known` are its similarity, profile, popularity, freshness."""
-    similarity, profile, popularity, freshness = known
-    item = catalogue.items[catalogue.item_ids[row]]
-    interest = rules.weights.interest * tag_match(taste, catalogue.tags(row))
-    parts = Parts(similarity, interest, profile, popularity, freshness)
-    liked_title = None if liked_id is None else catalogue.items[liked_id].title
-    why = reasons(parts, item, taste, liked_title, rules.weights.freshness)
-    return RecommendedItem(item_id=item.item_id, title=item.title, score=round(float(sum(parts)), 6), reasons=why)
+    """The main lists that a `ListMaker` without index, rules and concepts makes."""
+    return [found.items for found in ListMaker(rules, catalogue).make(states, user_vectors, now_ms)]

@@ -1,53 +1,45 @@
-"""Ranking: a weighted sum of five parts. Three depend on the user, popularity and freshness on the item alone."""
+"""Ranking: features of each candidate, and their weighted sum."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
-from consumers.catalogue import Catalogue, Floats
+from consumers.catalogue import Catalogue, Floats, Rows
+from consumers.tag_table import TagTable
 
-MS_PER_H = 3_600_000.0
 STRONGEST_TAGS = 24
 """Tags of a user that count; the weakest are left out."""
 TIE_BREAK = 1e-6
 """Largest difference that the item id makes, so that items with nothing else to tell them apart are cut alike everywhere."""
+USERS_AT_ONCE = 8
+"""Users whose candidates' vectors are in memory together: few enough for the processor's cache."""
+
+FEATURES = ("similarity", "interest", "profile", "popularity", "freshness", "neighbour", "concept", "boost")
+"""What a ranker is told of a candidate, in this order.
+
+`similarity` and `profile` are cosines with the user's and the profile text's vector, `interest` and `concept` with their tags
+and with the concepts of what they liked, all in -1..1; `popularity`, `freshness` and `neighbour` are in 0..1; `boost` is what
+rules add, any number.
+"""
 
 
 @dataclass(frozen=True)
 class RankWeights:
-    """What each part counts. All parts are at most 1; similarity, interest and profile may be negative."""
+    """What each feature counts; `boost` counts as it is."""
 
     similarity: float = 1.0
     interest: float = 0.6
     profile: float = 0.3
     popularity: float = 0.15
     freshness: float = 0.1
+    neighbour: float = 0.4
+    concept: float = 0.2
     freshness_half_life_h: float = 24.0 * 7
 
-
-@dataclass(frozen=True)
-class ItemScores:
-    """What speaks for each item whoever the user is, weighted, by row: `total` is -inf where the item may not be shown."""
-
-    popularity: npt.NDArray[np.float64]
-    freshness: npt.NDArray[np.float64]
-    total: Floats
-
-
-def item_scores(catalogue: Catalogue, weights: RankWeights, now_ms: int) -> ItemScores:
-    """Popularity and freshness of every item at `now_ms`.
-
-    An item published later than that, or at an unknown time, is not fresh.
-    """
-    published_at_ms = catalogue.published_at_ms
-    ages_h = (now_ms - published_at_ms) / MS_PER_H
-    known = (published_at_ms > 0) & (ages_h >= 0)
-    freshness = weights.freshness * np.where(known, np.exp2(-np.maximum(ages_h, 0) / weights.freshness_half_life_h), 0.0)
-    popularity = weights.popularity * catalogue.popularity.shares(len(catalogue))
-    total = popularity + freshness + TIE_BREAK * (catalogue.tie_break / 2.0**64)
-    return ItemScores(popularity, freshness, np.where(catalogue.available(now_ms), total, -np.inf).astype(np.float32))
+    def vector(self) -> Floats:
+        """The weights in the order of FEATURES."""
+        return np.array([getattr(self, name, 1.0) for name in FEATURES], np.float32)
 
 
 def tag_taste(found: Mapping[str, float]) -> dict[str, float]:
@@ -65,3 +57,40 @@ def combine(user_vectors: Floats, profile_vectors: Floats, weights: RankWeights)
     """One query per user, [users, d]: its product with an item's vector is weighted similarity plus weighted profile match."""
     queries: Floats = np.float32(weights.similarity) * user_vectors + np.float32(weights.profile) * profile_vectors
     return queries
+
+
+def vector_matches(rows: Rows, user_vectors: Floats, profile_vectors: Floats, catalogue: Catalogue) -> Floats:
+    """Products of each candidate's vector with its user's and with their profile's, [users, n, 2]; 0 for row -1."""
+    found = np.zeros((*rows.shape, 2), np.float32)
+    with_profile = profile_vectors.any(axis=1).tolist()
+    for start in range(0, len(rows), USERS_AT_ONCE):
+        users = slice(start, start + USERS_AT_ONCE)
+        vectors = catalogue.vectors(rows[users])
+        # einsum, as a small product per user would keep BLAS waiting for its threads
+        np.einsum("und,ud->un", vectors, user_vectors[users], out=found[users, :, 0])
+        if any(with_profile[users]):
+            np.einsum("und,ud->un", vectors, profile_vectors[users], out=found[users, :, 1])
+    return found
+
+
+def name_matches(rows: Rows, tastes: Sequence[Mapping[str, float]], table: TagTable) -> Floats:
+    """Cosines in -1..1 of each user's taste, of length 1, and a candidate's names, all alike, [users, n]; 0 for row -1."""
+    found = np.zeros(rows.shape, np.float32)
+    weight_of = np.zeros(table.size, np.float32)
+    for own, taste, into in zip(rows, tastes, found, strict=True):
+        if not taste:
+            continue
+        numbers = [table.number(name) for name in taste]
+        weight_of[numbers] = list(taste.values())
+        weight_of[0] = 0.0
+        candidates = table.numbers[own]
+        counts = np.maximum(np.count_nonzero(candidates, axis=1), 1)
+        into[:] = np.where(own >= 0, weight_of[candidates].sum(axis=1) / np.sqrt(counts), 0)
+        weight_of[numbers] = 0.0
+    return found
+
+
+def weighted_sum(features: Floats, weights: Floats) -> Floats:
+    """The plain ranker: scores [users, n] of candidates with these features [users, n, f]."""
+    scores: Floats = features @ weights
+    return scores

@@ -1,92 +1,164 @@
-"""Why an item is in a list: the parts of its score that speak for it. A part that adds nothing is never a reason."""
+"""Why an item is in a list: the parts of its score that speak for it, and what put it there. True by construction.
+
+A part that adds nothing is never a reason; an item that is named is the one that adds most to the part, and the event is one
+of the user's own on it.
+"""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
-from consumers.catalogue import Catalogue, Floats
-from schemas.messages import Item, Reason
-from schemas.state import UserState
+from consumers.catalogue import Catalogue, Floats, Rows
+from consumers.lists.candidates import Candidates
+from consumers.lists.concepts import Concepts
+from consumers.lists.people import People
+from consumers.lists.ranking import FEATURES, RankWeights
+from consumers.lists.reason_texts import reason_text
+from consumers.lists.rules import RowRules
+from consumers.statements.feedback import heard_weight
+from schemas.messages import EventType, Item, Language, Reason
+from schemas.state import HistoryEvent, UserState
 
 NOTABLE_SHARE = 0.1
 """A part is a reason when it is at least this share of all that speaks for the item."""
 NEW_HALF_LIVES = 2.0
 """An item is called fresh for this many half-lives of freshness."""
+USERS_AT_ONCE = 32
+FRESHNESS = FEATURES.index("freshness")
 
 
-class Parts(NamedTuple):
-    """The weighted parts of an item's score; their sum is the score."""
+@dataclass(frozen=True)
+class Teller:
+    """What reasons are told from, beside the user."""
 
-    similarity: float
-    interest: float
-    profile: float
-    popularity: float
-    freshness: float
-
-
-def tag_match(taste: Mapping[str, float], tags: tuple[str, ...]) -> float:
-    """Cosine in -1..1 of a taste of length 1 and an item's distinct, case-folded tags, all alike."""
-    if not tags:
-        return 0.0
-    weight: float = sum([taste.get(tag, 0.0) for tag in tags]) / len(tags) ** 0.5
-    return weight
+    catalogue: Catalogue
+    rules: RowRules
+    concepts: Concepts
+    weights: RankWeights
+    type_weights: Mapping[EventType, float]
+    language: Language
+    now_ms: int
 
 
-def liked_items(state: UserState, weights: Sequence[float]) -> dict[str, float]:
-    """The items in the user's history that their events speak for on the whole, with these events' summed `event_weights`."""
-    sums: dict[str, float] = {}
-    for event, weight in zip(state.events, weights, strict=True):
-        if event.item_id is not None:
-            sums[event.item_id] = sums.get(event.item_id, 0.0) + weight
-    return {item_id: weight for item_id, weight in sums.items() if weight > 0}
+class Told(NamedTuple):
+    """One place of a list, as far as reasons need it."""
+
+    row: int
+    item: Item
+    origin: int
+    nearest: int
+    pinned_by: str | None
+    explored: bool
 
 
-def nearest_liked(vectors: Floats, liked: Mapping[str, float], catalogue: Catalogue) -> list[str | None]:
-    """For each vector [k, d], the liked item that adds most to its similarity: weight times cosine. None if none adds."""
-    rows = catalogue.rows(liked)
-    known = rows >= 0
-    if not known.any():
-        return [None] * len(vectors)
-    rows, weights = rows[known], np.fromiter(liked.values(), np.float64, len(liked))[known]
-    added = (vectors @ catalogue.vectors(rows).T) * weights
-    best = added.argmax(axis=1)
-    adds = added.max(axis=1) > 0
-    return [catalogue.item_ids[row] if more else None for row, more in zip(rows[best].tolist(), adds.tolist(), strict=True)]
+def notable_parts(parts: Floats, weights: RankWeights) -> list[list[list[int]]]:
+    """For each item the indexes in FEATURES of the weighted parts [users, k, f] that notably speak for it, strongest first."""
+    positive = np.maximum(parts, 0)
+    notable = (positive > 0) & (positive >= NOTABLE_SHARE * positive.sum(axis=2, keepdims=True))
+    notable[:, :, FRESHNESS] &= positive[:, :, FRESHNESS] >= weights.freshness * 0.5**NEW_HALF_LIVES
+    order = np.argsort(-positive, axis=2, kind="stable")
+    counts = notable.sum(axis=2).tolist()
+    ranked = np.argsort(~np.take_along_axis(notable, order, axis=2), axis=2, kind="stable")
+    indexes = np.take_along_axis(order, ranked, axis=2).tolist()
+    return [[own[:count] for own, count in zip(ours, these, strict=True)] for ours, these in zip(indexes, counts, strict=True)]
+
+
+def nearest_liked(shown: Candidates, users: People, catalogue: Catalogue) -> Rows:
+    """For each item [users, k] the row of the liked item that adds most to its similarity, weight times cosine; -1 if none."""
+    found = np.full(shown.rows.shape, -1, np.int64)
+    for start in range(0, len(users), USERS_AT_ONCE):
+        own = slice(start, start + USERS_AT_ONCE)
+        liked = users.liked[own]
+        adds = np.matmul(catalogue.vectors(shown.rows[own]), catalogue.vectors(liked).transpose(0, 2, 1))
+        adds *= users.liked_weights[own, None, :]
+        best = adds.argmax(axis=2)
+        rows = np.take_along_axis(liked, best, axis=1)
+        found[own] = np.where(adds.max(axis=2) > 0, rows, -1)
+    return found
 
 
 def reasons(
-    parts: Parts, item: Item, taste: Mapping[str, float], liked_title: str | None, full_freshness: float
-) -> list[Reason]:
-    """The parts that notably speak for an item, strongest first.
+    told: Told, notable: Sequence[int], state: UserState, taste: Mapping[str, float], concept_taste: Mapping[str, float],
+    language: Language, teller: Teller, known: dict[tuple[str, int], Reason],
+) -> list[Reason]:  # fmt: skip
+    """Why this item is in this user's list: what put it there whatever its score, then the parts that speak for it.
 
-    `liked_title` is the title of the liked item nearest to it; `full_freshness` the part of an item published this moment.
+    `known` keeps the user's reasons that rest on an event, as items of a list often share them.
     """
-    similarity, interest, profile, popularity, freshness = parts
-    least = NOTABLE_SHARE * (max(similarity, 0.0) + max(interest, 0.0) + max(profile, 0.0) + popularity + freshness)
     found = []
-    if 0 < interest >= least:
-        _, tag = max([(taste.get(name.casefold(), 0.0), name) for name in item.tags])
-        found.append((interest, _reason("interest", tag)))
-    if liked_title is not None and 0 < similarity >= least:
-        found.append((similarity, _reason("similar_to", liked_title)))
-    if 0 < profile >= least:
-        found.append((profile, _reason("profile")))
-    if 0 < popularity >= least:
-        found.append((popularity, _reason("popular")))
-    if freshness >= least and freshness >= full_freshness * 0.5**NEW_HALF_LIVES:
-        found.append((freshness, _reason("fresh")))
-    if len(found) > 1:
-        found.sort(key=_strength, reverse=True)
-    return [reason for _, reason in found]
+    if told.pinned_by is not None:
+        found.append(_reason("rule", language, told.pinned_by))
+    if told.explored:
+        found.append(_reason("exploration", language, ""))
+    for index in notable:
+        kind = FEATURES[index]
+        if kind == "interest":
+            found.append(_reason("interest", language, _best_tag(told.item.tags, taste)))
+        elif kind == "similarity":
+            if told.nearest >= 0:
+                found.append(_of_event("similar_to", language, told.nearest, state, teller, known))
+        elif kind == "neighbour":
+            found.append(_of_event("neighbour", language, told.origin, state, teller, known))
+        elif kind == "concept":
+            found.append(_shared_concept(language, told.row, state, concept_taste, teller))
+        elif kind == "boost":
+            raised = [boost.name for boost in teller.rules.boosts_of(told.row, teller.now_ms) if boost.amount > 0]
+            found += [_reason("rule", language, name) for name in raised]
+        else:
+            found.append(
+                _reason("fresh" if kind == "freshness" else "popular" if kind == "popularity" else kind, language, "")
+            )
+    return found
 
 
-def _strength(found: tuple[float, Reason]) -> float:
-    return found[0]
+def _of_event(
+    kind: str, language: Language, row: int, state: UserState, teller: Teller, known: dict[tuple[str, int], Reason]
+) -> Reason:
+    """A reason that rests on an item the user turned to."""
+    found = known.get((kind, row))
+    if found is not None:
+        return found
+    item_id = teller.catalogue.item_ids[row]
+    event, title = _newest_liking(state, item_id, teller), teller.catalogue.items[item_id].title
+    text = reason_text(kind, language, title, event.type)
+    found = known[kind, row] = Reason(kind=kind, detail=title, text=text, evidence=f"event:{event.event_id}")
+    return found
+
+
+def _best_tag(tags: Sequence[str], taste: Mapping[str, float]) -> str:
+    best, most = "", 0.0
+    for tag in tags:
+        weight = taste.get(tag.casefold(), 0.0)
+        if weight > most:
+            best, most = tag, weight
+    return best
+
+
+def _shared_concept(
+    language: Language, row: int, state: UserState, concept_taste: Mapping[str, float], teller: Teller
+) -> Reason:
+    """The concept that adds most, and the newest liked item that has it too."""
+    _, name = max((concept_taste.get(name, 0.0), name) for name in teller.concepts.names(row))
+    for event in reversed(state.events):
+        [origin] = teller.catalogue.rows([event.item_id]).tolist()
+        if origin >= 0 and name in teller.concepts.names(origin) and heard_weight(event, teller.type_weights) > 0:
+            break
+    spelled, title = teller.concepts.spelled(name), teller.catalogue.items[str(event.item_id)].title
+    text = reason_text("concept", language, spelled, event.type, title)
+    return Reason(kind="concept", detail=spelled, text=text, evidence=f"event:{event.event_id}")
+
+
+def _newest_liking(state: UserState, item_id: str, teller: Teller) -> HistoryEvent:
+    """The newest event that speaks for an item; one there is, as the item is liked on the whole."""
+    return next(
+        event for event in reversed(state.events) if event.item_id == item_id and heard_weight(event, teller.type_weights) > 0
+    )
 
 
 @lru_cache(maxsize=10_000)
-def _reason(kind: Literal["interest", "similar_to", "profile", "popular", "fresh"], detail: str = "") -> Reason:
+def _reason(kind: str, language: Language, detail: str) -> Reason:
     """Reasons repeat from list to list; making one anew costs more than all else about it."""
-    return Reason(kind=kind, detail=detail)
+    return Reason(kind=kind, detail=detail, text=reason_text(kind, language, detail))

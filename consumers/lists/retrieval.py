@@ -1,7 +1,6 @@
 """Retrieval: every item of the catalogue scored for a batch of users, and the best of them.
 
-Exact, with one matrix product per batch: as all filters are applied before the cut, they can never empty a list. Measured on
-one core with 256 users, this takes a fraction of the time of `faiss.knn` (tests/benchmarks/bench_lists.py).
+Exact, with one matrix product per batch: as all filters are applied before the cut, they can never empty a list.
 """
 
 from collections.abc import Mapping, Sequence
@@ -10,11 +9,10 @@ import numpy as np
 import numpy.typing as npt
 
 from consumers.catalogue import Catalogue, Floats, Rows
+from consumers.search.largest import best_first, largest
 
 FEW_USERS = 16
 """Users up to which the product is quicker the other way round; see `_products`."""
-CUT_BLOCKS = 16
-"""Items compared at once while cutting; see `_cut`."""
 
 
 def score_items(
@@ -25,7 +23,7 @@ def score_items(
     Query times item vector, plus the item's own score (`item_scores` [n], -inf where it may not be shown), plus
     `interest_weight` times the match of tags: the cosine of the user's taste (of length 1) and the item's tags (all alike).
     """
-    scores = _products(queries, catalogue.matrix)
+    scores = _products(queries, catalogue)
     scores += item_scores
     shares = interest_weight / np.sqrt(np.maximum(catalogue.tag_counts, 1))
     matches: dict[str, tuple[Rows, npt.NDArray[np.float64]]] = {}  # rows and shares of each tag, once for the batch
@@ -42,12 +40,16 @@ def score_items(
     return scores
 
 
-def _products(queries: Floats, matrix: Floats) -> Floats:
+def _products(queries: Floats, catalogue: Catalogue) -> Floats:
     """Query times vector, C-contiguous [users, n]; for few users with the matrix first, which BLAS need not copy then."""
-    if len(queries) <= 2:
-        return np.stack([matrix @ query for query in queries])
-    few = len(queries) <= FEW_USERS
-    products: Floats = np.ascontiguousarray((matrix @ queries.T).T) if few else queries @ matrix.T
+    products = np.empty((len(queries), len(catalogue)), np.float32)
+    for start, block in catalogue.blocks():
+        into = products[:, start : start + len(block)]
+        if len(queries) <= 2:
+            for own, query in zip(into, queries, strict=True):
+                own[:] = block @ query
+        else:
+            into[:] = (block @ queries.T).T if len(queries) <= FEW_USERS else queries @ block.T
     return products
 
 
@@ -62,31 +64,5 @@ def top_rows(scores: Floats, count: int, catalogue: Catalogue) -> tuple[Rows, Fl
 
     Equal scores are ordered by item id alone, not by row.
     """
-    rows = _cut(scores, min(count, scores.shape[1]))
-    found = np.take_along_axis(scores, rows, axis=1)
-    order = np.lexsort((catalogue.tie_break[rows], -found), axis=1)
-    rows, found = np.take_along_axis(rows, order, axis=1), np.take_along_axis(found, order, axis=1)
-    return np.where(np.isneginf(found), -1, rows), found
-
-
-def _cut(scores: Floats, count: int) -> Rows:
-    """Columns of the `count` largest scores of each row, in no order.
-
-    Columns are dealt into groups of 16. The `count` groups with the largest maxima hold the `count` largest scores, so only
-    these are partitioned: several times faster than partitioning a whole row.
-    """
-    n = scores.shape[1]
-    groups = n // CUT_BLOCKS
-    if groups <= 2 * count:
-        return np.argpartition(scores, n - count, axis=1)[:, n - count :]
-    dealt = groups * CUT_BLOCKS
-    maxima = scores[:, :groups].copy()
-    for start in range(groups, dealt, groups):
-        np.maximum(maxima, scores[:, start : start + groups], out=maxima)
-    best = np.argpartition(maxima, groups - count, axis=1)[:, groups - count :]
-    columns = (best[:, :, None] + groups * np.arange(CUT_BLOCKS)).reshape(len(scores), -1)
-    rest = np.broadcast_to(np.arange(dealt, n), (len(scores), n - dealt))
-    columns = np.concatenate([columns, rest], axis=1)
-    near = np.take_along_axis(scores, columns, axis=1)
-    kept = np.argpartition(near, near.shape[1] - count, axis=1)[:, near.shape[1] - count :]
-    return np.take_along_axis(columns, kept, axis=1)
+    rows = largest(scores, min(count, scores.shape[1]))
+    return best_first(rows, np.take_along_axis(scores, rows, axis=1), catalogue.tie_break)

@@ -13,7 +13,7 @@ RATING_STEP = 2.0
 RATING_LIMIT = 10.0
 GLANCE_S = 15.0
 """A look that ended sooner found nothing, and says nothing for its item (web analytics call a visit engaged from 10 s on)."""
-_LOOKS = frozenset({"view", "click", "play"})
+LOOKS = frozenset({"view", "click", "play"})
 
 _ASKS_FOR_LESS = re.compile(
     r"less of this|(?:no|not) more (?:of this|like this)|stop (?:showing|recommending)|don't show me|not interested(?! in)"
@@ -34,7 +34,7 @@ def event_weight(event_type: EventType, value: float | None, type_weights: Mappi
     if value is not None:
         if event_type == "rating":
             return max(-RATING_LIMIT, min(RATING_LIMIT, (value - RATING_NEUTRAL) * RATING_STEP))
-        if value < GLANCE_S and event_type in _LOOKS:
+        if value < GLANCE_S and event_type in LOOKS:
             return 0.0
     return type_weights.get(event_type, 0.0)
 

@@ -1,16 +1,19 @@
 """The profiler's turn of a micro-batch, with the models' answers in the test's hand: what is published, and when."""
 
+import json
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import pytest
 from pydantic import BaseModel
 
+from consumers.lists.list_rules import ListRules
 from consumers.profiler import RELISTED_PER_BATCH, Profiler
 from consumers.runtime.processor import Batch, Outputs, Record
-from schemas.errors import Retryable
+from schemas.errors import ConfigError, Retryable
 from schemas.messages import (
     BehaviorEvent,
     ConsentControl,
@@ -21,6 +24,7 @@ from schemas.messages import (
     Recommendations,
     UserAttributes,
     UserProfile,
+    encode,
 )
 from schemas.settings import Settings
 from schemas.tensors import EMBEDDING_DIM
@@ -67,9 +71,9 @@ class Models:
 class Site:
     """A profiler, its committed states, and the messages users send."""
 
-    def __init__(self) -> None:
+    def __init__(self, settings: Settings | None = None) -> None:
         self.models = Models()
-        self.profiler = Profiler(self.models, Settings())  # type: ignore[arg-type]
+        self.profiler = Profiler(self.models, settings or Settings())  # type: ignore[arg-type]
         self.states: dict[str, bytes] = {}
         self.sent = 0
         for tag in AXES:
@@ -240,3 +244,65 @@ def test_what_the_user_says_asks_at_once_even_while_a_text_is_under_way(site: Si
     assert [request.reason for request in requests(site.turn(declare("music", updated_at_ms=START_MS + 1)))] == ["declared"]
     mute = MuteControl(user_id="u", issued_at_ms=START_MS, target="tag", value="sports")
     assert [request.reason for request in requests(site.turn(mute))] == ["edited"]
+
+
+def made(outputs: Outputs, user_id: str = "u") -> Recommendations:
+    [message] = [
+        output.message
+        for output in outputs.records
+        if isinstance(output.message, Recommendations) and output.message.user_id == user_id
+    ]
+    return message
+
+
+def test_surfaces_have_lists_of_their_own_sizes_from_one_portrait() -> None:
+    site = Site(Settings.model_validate({"profiler": {"surfaces": {"home": 12, "detail": 3}, "diversity": 0.0}}))
+    message = made(site.turn(site.event("sports-0")))
+    shown = {name: {place.item_id for place in places} for name, places in message.surfaces.items()}
+    assert len(shown["detail"]) == 3 and len(message.items) == 10 and len(shown["home"]) == 12
+    assert shown["detail"] < {place.item_id for place in message.items} < shown["home"]
+    again = Recommendations.model_validate_json(encode(message))
+    assert again == message
+    old = json.loads(encode(message))
+    del old["surfaces"]
+    for place in old["items"]:
+        del place["sources"]
+        place["reasons"] = [{"kind": reason["kind"], "detail": reason["detail"]} for reason in place["reasons"]]
+    assert Recommendations.model_validate_json(json.dumps(old)).items[0].item_id == message.items[0].item_id
+
+
+def test_what_some_users_turn_to_together_is_offered_to_others() -> None:
+    site = Site(Settings.model_validate({"profiler": {"top_k": 40}}))
+    for number in range(6):
+        site.turn(site.event("sports-0", user_id=f"v{number}"), site.event("music-7", user_id=f"v{number}"))
+    message = made(site.turn(site.event("sports-0")))
+    [place] = [place for place in message.items if place.item_id == "music-7"]
+    assert "neighbour" in place.sources
+    assert (place.reasons[0].kind, place.reasons[0].detail) == ("neighbour", "About sports-0")
+
+
+def test_a_new_item_is_listed_at_once_and_one_that_went_never_again(site: Site) -> None:
+    site.turn(site.event("sports-0"))
+    site.add_item("brand-new", "sports")
+    shown = [{place.item_id for place in made(site.turn(site.event(f"sports-{number}"))).items} for number in range(1, 3)]
+    site.profiler.on_table_record(Record(ITEMS.name, 0, 0, 0, "brand-new", None))
+    everyone = Settings().profiler.model_copy(update={"top_k": 90})
+    site.profiler._lists.rules = ListRules.of(Settings().model_copy(update={"profiler": everyone}))
+    assert "brand-new" not in {place.item_id for place in made(site.turn(site.event("sports-3"))).items}
+    site.add_item("brand-new", "sports")
+    assert "brand-new" in {place.item_id for place in made(site.turn(site.event("sports-4"))).items}
+    assert shown
+
+
+@pytest.mark.parametrize("name", ["rules_file", "concepts_file"])
+def test_a_file_that_is_not_there_is_told_by_name(name: str, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="missing"):
+        Site(Settings.model_validate({"profiler": {name: tmp_path / "missing"}}))
+
+
+def test_rules_from_a_file_are_obeyed(tmp_path: Path) -> None:
+    rules = tmp_path / "rules.yaml"
+    rules.write_text("rules:\n  - {name: hero, pin: music-9}\n")
+    site = Site(Settings.model_validate({"profiler": {"rules_file": rules}}))
+    first = made(site.turn(site.event("sports-0"))).items[0]
+    assert first.item_id == "music-9" and first.reasons[0].text == "Picked by the site: hero"

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from consumers.catalogue import Catalogue
-from consumers.lists.policy import diversify
+from consumers.catalogue import Catalogue, Floats, Rows
+from consumers.lists.diversity import Diversity, Pool, choose
 from consumers.lists.retrieval import top_rows
 from tests.unit.synthetic import DIM, add, item, shop, topic_vector
 
@@ -39,6 +39,11 @@ def test_equal_scores_are_ordered_by_item_not_by_row() -> None:
         rows, _ = top_rows(np.zeros((1, 8), np.float32), 8, catalogue)
         orders.append([catalogue.item_ids[row] for row in rows[0]])
     assert orders[0] == orders[1]
+
+
+def diversify(rows: Rows, scores: Floats, top_k: int, dial: float, catalogue: Catalogue) -> Rows:
+    nothing_forced = np.zeros(rows.shape, bool)
+    return choose(Pool(rows, scores, nothing_forced, catalogue.vectors(rows)), top_k, Diversity(dial))
 
 
 def test_diversity_breaks_up_a_row_of_lookalikes_and_dial_zero_does_not() -> None:

@@ -11,7 +11,7 @@ ROOMS = ("schemas", "producers", "consumers", "deploy")
 ROLES = {"profiler", "narrator", "catalog"}
 PURE_ROOMS: dict[str, set[str]] = {
     "statements": set(),
-    "lists": {"statements", "catalogue"},
+    "lists": {"statements", "catalogue", "search", "language", "tag_table"},
     "texts": {"statements", "runtime"},
 }
 """Rooms of consumers without clock or network, and what each may know of the others; of the runtime, its types."""
@@ -76,6 +76,8 @@ def test_pure_rooms_know_each_other_one_way(room: str) -> None:
 
 
 def test_each_outside_library_has_one_owner() -> None:
+    assert users_of("faiss") == {"consumers/search/faiss_index.py"}
+    assert users_of("pymilvus") == {"consumers/search/milvus_index.py"}
     assert users_of("rocksdict") == {"consumers/runtime/store.py"}
     assert {str(Path(path).parent) for path in users_of("tritonclient")} == {"consumers/inference"}
     kafka = {path for path in users_of("confluent_kafka") if path.startswith("consumers")}

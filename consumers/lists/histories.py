@@ -1,0 +1,57 @@
+"""The histories of a batch of users as arrays: which rows, and what each event says of its item."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from consumers.catalogue import Catalogue, Rows
+from consumers.statements.feedback import GLANCE_S, LOOKS, RATING_LIMIT, RATING_NEUTRAL, RATING_STEP, heard_weight
+from consumers.statements.interests import InterestRules
+from schemas.state import UserState
+
+Weights = npt.NDArray[np.float64]
+MS_PER_H = 3_600_000.0
+_LOOK, _RATING = 1, 2
+_KINDS = dict.fromkeys(LOOKS, _LOOK) | {"rating": _RATING}
+
+
+@dataclass(frozen=True)
+class Histories:
+    """Events oldest first, [users, longest]: `rows` -1 for an item without one and after the last event.
+
+    `heard` is what an event weighs, `faded` the same halved with its age, counted from the user's newest (`event_weights`).
+    """
+
+    rows: Rows
+    heard: Weights
+    faded: Weights
+    lengths: npt.NDArray[np.int64]
+
+    @classmethod
+    def of(cls, states: Sequence[UserState], catalogue: Catalogue, rules: InterestRules) -> "Histories":
+        """The histories of these users."""
+        events = [event for state in states for event in state.events]
+        lengths = np.array([len(state.events) for state in states], np.int64)
+        kind_of, weight_of = _KINDS.get, rules.type_weights.get
+        said = np.array([weight_of(event.type, 0.0) for event in events], np.float64)
+        values = np.array([event.value for event in events], np.float64)  # None becomes NaN
+        kinds = np.array([kind_of(event.type, 0) for event in events], np.int8)
+        glances = (kinds == _LOOK) & (values < GLANCE_S)
+        said[glances] = 0.0
+        rated = (kinds == _RATING) & ~np.isnan(values)
+        said[rated] = np.clip((values[rated] - RATING_NEUTRAL) * RATING_STEP, -RATING_LIMIT, RATING_LIMIT)
+        times_ms = np.array([event.event_time_ms for event in events], np.int64)
+        if any("comment" in state.type_counts for state in states):
+            for place in [place for place, event in enumerate(events) if event.type == "comment"]:
+                said[place] = heard_weight(events[place], rules.type_weights)
+        newest_ms = np.array([state.events[-1].event_time_ms if state.events else 0 for state in states], np.int64)
+        ages_ms = times_ms - np.repeat(newest_ms, lengths)
+        there = np.arange(max(1, int(lengths.max(initial=0)))) < lengths[:, None]
+        rows = np.full(there.shape, -1, np.int64)
+        heard, faded = np.zeros(there.shape), np.zeros(there.shape)
+        rows[there] = catalogue.rows([event.item_id for event in events])
+        heard[there] = said
+        faded[there] = said * np.exp2(ages_ms * (1.0 / (rules.half_life_h * MS_PER_H)))
+        return cls(rows, heard, faded, lengths)

@@ -1,0 +1,116 @@
+"""What lists need to know of a batch of users, worked out once for all stages."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from consumers.catalogue import Catalogue, Floats, Rows
+from consumers.lists.features import profile_vectors
+from consumers.lists.histories import Histories
+from consumers.lists.policy import refused_rows
+from consumers.lists.ranking import RankWeights, combine
+from consumers.lists.tag_tastes import tag_tastes
+from consumers.statements.interests import InterestRules
+from schemas.state import UserState
+
+
+@dataclass(frozen=True)
+class People:
+    """A batch of users.
+
+    `vectors` and `profiles` [users, d]; `queries` both as one; `tastes` their strongest tags; `blocked` the rows they are
+    never shown; `liked` [users, L] the rows that their events speak for on the whole, the most first, -1 after the last, and
+    `liked_weights` by how much. `seeds` [users] decide what is left to chance.
+    """
+
+    states: Sequence[UserState]
+    vectors: Floats
+    profiles: Floats
+    queries: Floats
+    tastes: Sequence[Mapping[str, float]]
+    blocked: list[Rows]
+    liked: Rows
+    liked_weights: Floats
+    seeds: Sequence[int]
+
+    def __len__(self) -> int:
+        return len(self.states)
+
+    def part(self, users: Rows) -> "People":
+        """Some of the users, by their places."""
+        few = users.tolist()
+        return People(
+            [self.states[user] for user in few],
+            self.vectors[users],
+            self.profiles[users],
+            self.queries[users],
+            [self.tastes[user] for user in few],
+            [self.blocked[user] for user in few],
+            self.liked[users],
+            self.liked_weights[users],
+            [self.seeds[user] for user in few],
+        )
+
+
+def people(
+    states: Sequence[UserState],
+    vectors: Floats,
+    catalogue: Catalogue,
+    interest: InterestRules,
+    weights: RankWeights,
+    seeds: Sequence[int],
+) -> People:
+    """The batch of these users; `vectors` [users, d] are the user encoder's."""
+    histories = Histories.of(states, catalogue, interest)
+    profiles = profile_vectors(states, catalogue.dim)
+    liked, liked_weights = _liked(states, histories, catalogue)
+    return People(
+        states,
+        vectors,
+        profiles,
+        combine(vectors, profiles, weights),
+        tag_tastes(states, histories, catalogue, interest),
+        _blocked(states, histories, catalogue),
+        liked,
+        liked_weights,
+        seeds,
+    )
+
+
+def _blocked(states: Sequence[UserState], histories: Histories, catalogue: Catalogue) -> list[Rows]:
+    """What each user is never shown: refused rows, and items with any event of theirs on them; perhaps with repeats."""
+    counted = catalogue.rows([item_id for state in states for item_id in state.items])
+    lengths = np.array([len(state.items) for state in states], np.int64)
+    everyone = np.arange(len(states))
+    owners = np.concatenate([np.repeat(everyone, lengths), np.repeat(everyone, histories.rows.shape[1])])
+    rows = np.concatenate([counted, histories.rows.ravel()])
+    owners, rows = owners[rows >= 0], rows[rows >= 0]
+    rows = rows[np.argsort(owners, kind="stable")]
+    seen = np.split(rows, np.cumsum(np.bincount(owners, minlength=len(states)))[:-1])
+    refused = [refused_rows(state, catalogue) for state in states]
+    return [np.concatenate([own, more]) if len(more) else own for own, more in zip(seen, refused, strict=True)]
+
+
+def _liked(states: Sequence[UserState], histories: Histories, catalogue: Catalogue) -> tuple[Rows, Floats]:
+    """Items liked on the whole; none that the user refused since, as it must not explain others."""
+    rows = histories.rows.copy()
+    for own, state in zip(rows, states, strict=True):
+        refused = refused_rows(state, catalogue)
+        if len(refused):
+            own[np.isin(own, refused)] = -1
+    users = np.repeat(np.arange(len(states)), rows.shape[1])
+    rows, weights = rows.ravel(), histories.faded.ravel()
+    known = rows >= 0
+    keys, inverse = np.unique(users[known] * max(1, len(catalogue)) + rows[known], return_inverse=True)
+    sums = np.bincount(inverse, weights[known], minlength=len(keys))
+    users, rows = np.divmod(keys[sums > 0], max(1, len(catalogue)))
+    sums = sums[sums > 0]
+    order = np.lexsort((catalogue.tie_break[rows], -sums, users))
+    users, rows, sums = users[order], rows[order], sums[order]
+    counts = np.bincount(users, minlength=len(states))
+    places = np.arange(len(rows)) - np.repeat(np.cumsum(counts) - counts, counts)
+    liked = np.full((len(states), max(1, int(counts.max(initial=0)))), -1, np.int64)
+    liked_weights = np.zeros(liked.shape, np.float32)
+    liked[users, places], liked_weights[users, places] = rows, sums
+    return liked, liked_weights

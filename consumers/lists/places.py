@@ -1,0 +1,171 @@
+"""From scored candidates to lists: which of them each surface shows, in which order, and why."""
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from consumers.catalogue import Catalogue, Floats, Rows
+from consumers.language import declared_language, profile_language
+from consumers.lists.candidates import NAMES, Candidates, Source
+from consumers.lists.diversity import Cap, Diversity, Pool, choose
+from consumers.lists.list_rules import ListRules
+from consumers.lists.people import People
+from consumers.lists.reasons import Teller, Told, nearest_liked, notable_parts, reasons
+from consumers.lists.rules import Pin, RowRules
+from consumers.lists.shelf import Shelf
+from schemas.messages import Language, Reason, RecommendedItem, SourceName
+from schemas.state import UserState
+
+EXPLORATION = int(Source.EXPLORATION)
+MAIN = "main"
+"""The name under which rules know the list that is of no surface."""
+SOURCE_NAMES: dict[int, list[SourceName]] = {
+    bits: [NAMES[source] for source in Source if bits & source]  # type: ignore[misc]
+    for bits in range(256)
+}
+
+
+class UserLists(NamedTuple):
+    """A user's main list, and those of the surfaces by name; best first, but for what is pinned."""
+
+    items: list[RecommendedItem]
+    surfaces: dict[str, list[RecommendedItem]]
+
+
+class Surface(NamedTuple):
+    """What one surface shows: `shown` [users, m] marks places of `Chosen.places`; `pins` by row."""
+
+    name: str
+    shown: "np.ndarray[tuple[int, ...], np.dtype[np.bool_]]"
+    pins: dict[int, Pin]
+
+
+class Chosen(NamedTuple):
+    """Candidates that some surface shows: `places` [users, m] among all candidates, -1 where there is none, and their data."""
+
+    places: Rows
+    shown: Candidates
+    surfaces: list[Surface]
+
+
+def choose_places(
+    users: People, candidates: Candidates, scores: Floats, shelf: Shelf, rules: ListRules, row_rules: RowRules,
+    catalogue: Catalogue, pool_width: int,
+) -> Chosen:  # fmt: skip
+    """The policy's choice among scored candidates [users, n], for the main list and every surface."""
+    scores = np.where(candidates.rows >= 0, scores, np.float32(-np.inf))
+    explored = candidates.came_from(Source.EXPLORATION)
+    forced = explored | candidates.came_from(Source.PINNED)
+    tie_break = catalogue.tie_break[candidates.rows]
+    pool_places = np.lexsort((tie_break, -scores, ~forced), axis=1)[:, :pool_width]
+    pool = candidates.taken(pool_places)
+    scores = np.take_along_axis(scores, pool_places, axis=1)
+    explored = np.take_along_axis(explored, pool_places, axis=1)
+    vectors = catalogue.vectors(pool.rows)
+    caps = [Cap(groups, most) for groups, most in row_rules.caps(pool.rows)]
+    diversity = Diversity(rules.diversity, rules.diversity_method)
+    surfaces = []
+    for name, size in ((MAIN, rules.top_k), *rules.surfaces.items()):
+        pins = _pins_by_row(row_rules, name, shelf, catalogue)
+        forced = np.isin(pool.rows, list(pins))
+        if name == MAIN:
+            forced |= explored
+        taken = choose(Pool(pool.rows, scores, forced, vectors), size, diversity, caps)
+        shown = np.zeros((len(users), pool.rows.shape[1] + 1), np.bool_)
+        np.put_along_axis(shown, taken, True, axis=1)  # -1 marks the column that is cut off
+        surfaces.append(Surface(name, shown[:, :-1] & (pool.rows >= 0), pins))
+    return _narrowed(pool_places, pool, surfaces)
+
+
+def _narrowed(pool_places: Rows, pool: Candidates, surfaces: list[Surface]) -> Chosen:
+    """Without the candidates that no surface shows."""
+    anywhere = np.logical_or.reduce([surface.shown for surface in surfaces])
+    width = max(1, int(anywhere.sum(axis=1).max(initial=0)))
+    kept = np.argsort(~anywhere, axis=1, kind="stable")[:, :width]
+    there = np.take_along_axis(anywhere, kept, axis=1)
+    narrowed = [Surface(surface.name, np.take_along_axis(surface.shown, kept, axis=1), surface.pins) for surface in surfaces]
+    places = np.where(there, np.take_along_axis(pool_places, kept, axis=1), -1)
+    shown = pool.taken(kept)
+    shown = Candidates(np.where(there, shown.rows, -1), shown.sources, shown.closeness, shown.origins)
+    return Chosen(places, shown, narrowed)
+
+
+def features_at(features: Floats, places: Rows) -> Floats:
+    """The features [users, m, f] of candidates at these places."""
+    taken: Floats = np.take_along_axis(features, np.maximum(places, 0)[:, :, None], axis=1)
+    return taken
+
+
+def _pins_by_row(row_rules: RowRules, name: str, shelf: Shelf, catalogue: Catalogue) -> dict[int, Pin]:
+    pins = row_rules.pins(name, shelf.now_ms)
+    rows = catalogue.rows([pin.item_id for pin in pins]).tolist()
+    return {row: pin for row, pin in zip(rows, pins, strict=True) if row >= 0}
+
+
+class Writer:
+    """Writes chosen places out as they are published.
+
+    `features` [users, m, f] and `scores` [users, m] are those of `Chosen.places`.
+    """
+
+    def __init__(
+        self, chosen: Chosen, features: Floats, scores: Floats, users: People,
+        concept_tastes: Sequence[Mapping[str, float]], teller: Teller,
+    ) -> None:  # fmt: skip
+        self._users, self._concept_tastes, self._teller = users, concept_tastes, teller
+        self._surfaces = [(surface.name, surface.pins, surface.shown.tolist()) for surface in chosen.surfaces]
+        self._rows: list[list[int]] = chosen.shown.rows.tolist()
+        self._bits: list[list[int]] = chosen.shown.sources.tolist()
+        self._origins: list[list[int]] = chosen.shown.origins.tolist()
+        self._nearest: list[list[int]] = nearest_liked(chosen.shown, users, teller.catalogue).tolist()
+        self._notable = notable_parts(features * teller.weights.vector(), teller.weights)
+        self._scores: list[list[float]] = np.round(scores.astype(np.float64), 6).tolist()
+
+    def lists(self, user: int) -> UserLists:
+        """The lists of one user of the batch, by their place."""
+        made: dict[tuple[int, str | None], RecommendedItem] = {}
+        language = self._language(self._users.states[user])
+        known: dict[tuple[str, int], Reason] = {}
+        by_surface = {}
+        for name, pins, shown in self._surfaces:
+            found = []
+            for at, is_shown in enumerate(shown[user]):
+                if is_shown:
+                    pin = pins.get(self._rows[user][at])
+                    key = at, pin.name if pin else None
+                    if key not in made:
+                        made[key] = self._item(user, at, key[1], language, known)
+                    found.append((pin, made[key]))
+            by_surface[name] = _in_order(found)
+        return UserLists(by_surface.pop(MAIN), by_surface)
+
+    def _language(self, state: UserState) -> Language:
+        languages = list(self._teller.catalogue.languages)
+        if len(languages) == 1 and state.events:  # most sites: no need to look at every event
+            return declared_language(state) or languages[0]
+        return profile_language(state, self._teller.catalogue.items, self._teller.language)
+
+    def _item(
+        self, user: int, at: int, pinned_by: str | None, language: Language, known: dict[tuple[str, int], Reason]
+    ) -> RecommendedItem:
+        row, bits = self._rows[user][at], self._bits[user][at]
+        item = self._teller.catalogue.items[self._teller.catalogue.item_ids[row]]
+        explored = bool(bits & EXPLORATION)
+        told = Told(row, item, self._origins[user][at], self._nearest[user][at], pinned_by, explored)
+        why = reasons(
+            told, self._notable[user][at], self._users.states[user], self._users.tastes[user], self._concept_tastes[user],
+            language, self._teller, known,
+        )  # fmt: skip
+        return RecommendedItem(
+            item_id=item.item_id, title=item.title, score=self._scores[user][at], reasons=why, sources=SOURCE_NAMES[bits]
+        )
+
+
+def _in_order(found: Sequence[tuple[Pin | None, RecommendedItem]]) -> list[RecommendedItem]:
+    """By score, then item id, with what is pinned at its place."""
+    places = sorted((item for pin, item in found if pin is None), key=lambda item: (-item.score, item.item_id))
+    for pin, item in sorted((one for one in found if one[0] is not None), key=lambda one: one[0].place if one[0] else 0):
+        if pin is not None:
+            places.insert(pin.place - 1, item)
+    return places
