@@ -173,7 +173,8 @@ class Evidence:
         repeats = 1 - items / np.maximum(np.asarray(times.sum(axis=1)).ravel(), 1)
         idle = np.log1p(np.where(events > 0, idle_days, UNKNOWN_AGE_DAYS))
         columns = [np.log1p(events), np.log1p(self.baskets(users)), np.log1p(items), repeats, idle]
-        return np.stack(columns, axis=1).astype(np.float32)
+        context: Floats = np.stack(columns, axis=1).astype(np.float32)
+        return context
 
 
 def baskets_ago(events: Interactions) -> npt.NDArray[np.int64]:
