@@ -8,7 +8,7 @@ import faiss as typed_faiss
 import numpy as np
 
 from consumers.catalogue import Catalogue, Floats, Rows, RowWatch
-from consumers.item_vectors import Halves
+from consumers.item_vectors import FULL_ROWS, Halves
 from consumers.search.exact import scan, scan_rows
 from consumers.search.labels import Labels
 from consumers.search.largest import best_first
@@ -32,7 +32,8 @@ DEAD_SHARE = 0.3
 GROWTH = 4
 """An index is built anew when it holds this many times the items its centres were learnt from."""
 REFINED = 4
-"""How many times the rows asked for are fetched of a compressed index and compared again with their own vectors."""
+REFINED_BYTES = 2
+"""How many times the rows asked for are fetched of `ivf_pq`, or of bytes, and compared again with their own vectors."""
 
 
 @dataclass(frozen=True)
@@ -41,9 +42,11 @@ class FaissChoice:
 
     kind: Kind = "ivf"
     exact_up_to: int = 10_000
-    lists_probed: int = 32
+    lists_probed: int = 40
     graph_effort: int = 400
     threads: int = 0
+    bytes_from: int = FULL_ROWS
+    """Items from which `ivf` keeps a byte per dimension, not two; the best are then compared again with their own vectors."""
 
 
 class FaissIndex:
@@ -59,6 +62,7 @@ class FaissIndex:
         self._watch: RowWatch | None = None
         self._labels = Labels()
         self._learnt_from = 0
+        self._refined = 1
         self._builder = ThreadPoolExecutor(1, thread_name_prefix="vector-index")
         self._build: Future[Any] | None = None
         self._build_rows = 0
@@ -86,7 +90,7 @@ class FaissIndex:
         everything = self._labels.dead == 0 and bool(allowed.all())
         if not everything and np.count_nonzero(allowed) <= max(count, FEW_ALLOWED * len(allowed)):
             return scan_rows(queries, count, np.flatnonzero(allowed), catalogue)
-        fetched = REFINED * count if self._choice.kind == "ivf_pq" else count
+        fetched = self._refined * count
         if self._choice.threads:
             faiss.omp_set_num_threads(self._choice.threads)
         parameters = self._parameters(None if everything else self._labels.marked(allowed), fetched)
@@ -113,6 +117,8 @@ class FaissIndex:
     def _take_over(self, index: Any, catalogue: Catalogue) -> None:
         self._index, self._build = index, None
         self._labels, self._learnt_from = Labels(), self._build_rows
+        in_bytes = self._choice.kind == "ivf" and self._build_rows >= self._choice.bytes_from
+        self._refined = REFINED if self._choice.kind == "ivf_pq" else REFINED_BYTES if in_bytes else 1
         self._labels.append(np.arange(self._build_rows))
         self._apply(np.array(sorted(self._changed_meanwhile), dtype=np.int64), catalogue)
         self._changed_meanwhile.clear()
@@ -142,7 +148,7 @@ def build(vectors: Halves, choice: FaissChoice) -> Any:
     faiss.omp_set_num_threads(1)
     items, dim = vectors.shape
     lists = max(1, min(int(4 * items**0.5), items // ITEMS_PER_LIST))
-    index = _empty(choice.kind, dim, lists)
+    index = _empty(choice.kind, dim, lists, items >= choice.bytes_from)
     # drawn, not every so many: catalogues that come in turns by topic would leave out whole topics
     rows = np.sort(np.random.default_rng(SEED).choice(items, min(items, SAMPLE_PER_LIST * lists), replace=False))
     index.train(vectors[rows].astype(np.float32))
@@ -151,15 +157,15 @@ def build(vectors: Halves, choice: FaissChoice) -> Any:
     return index
 
 
-def _empty(kind: Kind, dim: int, lists: int) -> Any:
+def _empty(kind: Kind, dim: int, lists: int, in_bytes: bool) -> Any:
     if kind == "hnsw":
         index = faiss.IndexHNSWSQ(dim, faiss.ScalarQuantizer.QT_fp16, 24, faiss.METRIC_INNER_PRODUCT)
         index.hnsw.efConstruction = 80
         return index
     centres = faiss.IndexFlatIP(dim)
     if kind == "ivf":
-        half = faiss.ScalarQuantizer.QT_fp16
-        index = faiss.IndexIVFScalarQuantizer(centres, dim, lists, half, faiss.METRIC_INNER_PRODUCT, False)
+        size = faiss.ScalarQuantizer.QT_8bit if in_bytes else faiss.ScalarQuantizer.QT_fp16
+        index = faiss.IndexIVFScalarQuantizer(centres, dim, lists, size, faiss.METRIC_INNER_PRODUCT, False)
     else:
         index = faiss.IndexIVFPQ(centres, dim, lists, max(1, dim // 4), 8, faiss.METRIC_INNER_PRODUCT)
     index.own_fields = True
