@@ -24,6 +24,7 @@ SAMPLE_PER_LIST = 40
 ITEMS_PER_LIST = 80
 """At least so many, so that the lists probed hold enough: with half of it, 32 lists found 96 of a true 100 in 20,000 items."""
 TRAINING_ROUNDS = 8
+LEAST_REFINED = 64
 SEED = 1
 """Of the sample, so that the same catalogue gives the same index."""
 FEW_ALLOWED = 0.02
@@ -90,7 +91,7 @@ class FaissIndex:
         everything = self._labels.dead == 0 and bool(allowed.all())
         if not everything and np.count_nonzero(allowed) <= max(count, FEW_ALLOWED * len(allowed)):
             return scan_rows(queries, count, np.flatnonzero(allowed), catalogue)
-        fetched = self._refined * count
+        fetched = max(self._refined * count, LEAST_REFINED) if self._refined > 1 else count
         if self._choice.threads:
             faiss.omp_set_num_threads(self._choice.threads)
         parameters = self._parameters(None if everything else self._labels.marked(allowed), fetched)
