@@ -159,7 +159,7 @@ class SearchSettings(Group):
         "auto", description="`auto`: exact for few items, `ivf` for more; `ivf_pq` needs least memory"
     )
     exact_up_to: int = Field(10_000, ge=0, description="items up to which `auto` and FAISS compare a user with every item")
-    lists_probed: int = Field(32, ge=1, description="inverted lists searched per user by `ivf` and `ivf_pq`: more finds more")
+    lists_probed: int = Field(40, ge=1, description="inverted lists searched per user by `ivf` and `ivf_pq`: more finds more")
     graph_effort: int = Field(400, ge=1, description="places kept in mind while `hnsw` searches: more finds more")
     threads: int = Field(0, ge=0, description="threads of one search with FAISS; 0: all cores")
     milvus_address: str = Field("http://127.0.0.1:19530", description="URL of Milvus, or a file for Milvus Lite")

@@ -8,7 +8,7 @@ import faiss as typed_faiss
 import numpy as np
 
 from consumers.catalogue import Catalogue, Floats, Rows, RowWatch
-from consumers.item_vectors import Halves
+from consumers.item_vectors import FULL_ROWS, Halves
 from consumers.search.exact import scan, scan_rows
 from consumers.search.labels import Labels
 from consumers.search.largest import best_first
@@ -24,13 +24,17 @@ SAMPLE_PER_LIST = 40
 ITEMS_PER_LIST = 80
 """At least so many, so that the lists probed hold enough: with half of it, 32 lists found 96 of a true 100 in 20,000 items."""
 TRAINING_ROUNDS = 8
+LEAST_REFINED = 64
+SEED = 1
+"""Of the sample, so that the same catalogue gives the same index."""
 FEW_ALLOWED = 0.02
 """Share of items up to which those allowed are compared one by one: an index would look long for them."""
 DEAD_SHARE = 0.3
 GROWTH = 4
 """An index is built anew when it holds this many times the items its centres were learnt from."""
 REFINED = 4
-"""How many times the rows asked for are fetched of a compressed index and compared again with their own vectors."""
+REFINED_BYTES = 2
+"""How many times the rows asked for are fetched of `ivf_pq`, or of bytes, and compared again with their own vectors."""
 
 
 @dataclass(frozen=True)
@@ -39,9 +43,11 @@ class FaissChoice:
 
     kind: Kind = "ivf"
     exact_up_to: int = 10_000
-    lists_probed: int = 32
+    lists_probed: int = 40
     graph_effort: int = 400
     threads: int = 0
+    bytes_from: int = FULL_ROWS
+    """Items from which `ivf` keeps a byte per dimension, not two; the best are then compared again with their own vectors."""
 
 
 class FaissIndex:
@@ -57,6 +63,7 @@ class FaissIndex:
         self._watch: RowWatch | None = None
         self._labels = Labels()
         self._learnt_from = 0
+        self._refined = 1
         self._builder = ThreadPoolExecutor(1, thread_name_prefix="vector-index")
         self._build: Future[Any] | None = None
         self._build_rows = 0
@@ -84,7 +91,7 @@ class FaissIndex:
         everything = self._labels.dead == 0 and bool(allowed.all())
         if not everything and np.count_nonzero(allowed) <= max(count, FEW_ALLOWED * len(allowed)):
             return scan_rows(queries, count, np.flatnonzero(allowed), catalogue)
-        fetched = REFINED * count if self._choice.kind == "ivf_pq" else count
+        fetched = max(self._refined * count, LEAST_REFINED) if self._refined > 1 else count
         if self._choice.threads:
             faiss.omp_set_num_threads(self._choice.threads)
         parameters = self._parameters(None if everything else self._labels.marked(allowed), fetched)
@@ -111,6 +118,8 @@ class FaissIndex:
     def _take_over(self, index: Any, catalogue: Catalogue) -> None:
         self._index, self._build = index, None
         self._labels, self._learnt_from = Labels(), self._build_rows
+        in_bytes = self._choice.kind == "ivf" and self._build_rows >= self._choice.bytes_from
+        self._refined = REFINED if self._choice.kind == "ivf_pq" else REFINED_BYTES if in_bytes else 1
         self._labels.append(np.arange(self._build_rows))
         self._apply(np.array(sorted(self._changed_meanwhile), dtype=np.int64), catalogue)
         self._changed_meanwhile.clear()
@@ -140,23 +149,24 @@ def build(vectors: Halves, choice: FaissChoice) -> Any:
     faiss.omp_set_num_threads(1)
     items, dim = vectors.shape
     lists = max(1, min(int(4 * items**0.5), items // ITEMS_PER_LIST))
-    index = _empty(choice.kind, dim, lists)
-    rows = np.unique(np.linspace(0, items - 1, num=min(items, SAMPLE_PER_LIST * lists), dtype=np.int64))
+    index = _empty(choice.kind, dim, lists, items >= choice.bytes_from)
+    # drawn, not every so many: catalogues that come in turns by topic would leave out whole topics
+    rows = np.sort(np.random.default_rng(SEED).choice(items, min(items, SAMPLE_PER_LIST * lists), replace=False))
     index.train(vectors[rows].astype(np.float32))
     for start in range(0, items, ADDED_AT_ONCE):
         index.add(vectors[start : start + ADDED_AT_ONCE].astype(np.float32))
     return index
 
 
-def _empty(kind: Kind, dim: int, lists: int) -> Any:
+def _empty(kind: Kind, dim: int, lists: int, in_bytes: bool) -> Any:
     if kind == "hnsw":
         index = faiss.IndexHNSWSQ(dim, faiss.ScalarQuantizer.QT_fp16, 24, faiss.METRIC_INNER_PRODUCT)
         index.hnsw.efConstruction = 80
         return index
     centres = faiss.IndexFlatIP(dim)
     if kind == "ivf":
-        half = faiss.ScalarQuantizer.QT_fp16
-        index = faiss.IndexIVFScalarQuantizer(centres, dim, lists, half, faiss.METRIC_INNER_PRODUCT, False)
+        size = faiss.ScalarQuantizer.QT_8bit if in_bytes else faiss.ScalarQuantizer.QT_fp16
+        index = faiss.IndexIVFScalarQuantizer(centres, dim, lists, size, faiss.METRIC_INNER_PRODUCT, False)
     else:
         index = faiss.IndexIVFPQ(centres, dim, lists, max(1, dim // 4), 8, faiss.METRIC_INNER_PRODUCT)
     index.own_fields = True

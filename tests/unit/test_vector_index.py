@@ -8,7 +8,7 @@ import pytest
 
 from consumers.catalogue import Catalogue, Floats
 from consumers.search.choice import vector_index
-from consumers.search.faiss_index import FaissIndex
+from consumers.search.faiss_index import FaissChoice, FaissIndex
 from consumers.search.vector_index import Found, Mask, VectorIndex
 from schemas.errors import Retryable
 from schemas.settings import SearchSettings
@@ -171,6 +171,14 @@ def test_a_search_while_the_index_is_being_built_finds_everything() -> None:
     place = Place(vector_index(SearchSettings(index="ivf", exact_up_to=100, lists_probed=200), DIM), "ivf")
     for number, values in enumerate(place.directions(MANY)):
         add(place.catalogue, item(f"i{number}"), values.tolist())
+    place.check()
+    place.catalogue.remove_item("i1")
+    place.check()
+
+
+def test_vectors_kept_as_bytes_find_as_much() -> None:
+    place = Place(FaissIndex(FaissChoice(exact_up_to=200, lists_probed=48, bytes_from=500)), "ivf")
+    place.fill()
     place.check()
     place.catalogue.remove_item("i1")
     place.check()
