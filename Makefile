@@ -7,7 +7,7 @@ LOCKS := deploy/requirements
 export PYTHONUNBUFFERED := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check chaos bench-core bench-latency bench-scale bench-poison bench-gate bench-llm ci lock clean
+.PHONY: help setup demo test check chaos bench-core bench-latency bench-scale bench-poison bench-gate bench-llm eval-recs-peers ci lock clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -65,6 +65,14 @@ bench-gate: setup  ## LLM calls a 100 events, and changes of interest that texts
 bench-llm: setup  ## texts of profile_llm a second, against transformers' generate on the same weights
 	$(BIN)/python -m tests.benchmarks.bench_llm
 
+eval-recs-peers: $(VENV)-recs-peers/installed  ## install the peers of `portrait eval recs` that have packages of their own, and try each
+	$(BIN)/python -m pytest -q tests/peers
+
+$(VENV)-recs-peers/installed: $(LOCKS)/recs-peers.txt | setup
+	$(BIN)/uv venv --quiet --python $(BIN)/python $(VENV)-recs-peers
+	$(BIN)/uv pip install --quiet --python $(VENV)-recs-peers/bin/python --require-hashes -r $(LOCKS)/recs-peers.txt
+	@touch $@
+
 ci: setup  ## what .ci/run runs: check, then test
 	$(BIN)/ruff format --check
 	$(BIN)/ruff check
@@ -83,7 +91,9 @@ lock: setup  ## pin the dependencies of pyproject.toml anew, with hashes
 	  --python-version 3.11 peers.in -o peers.txt
 	cd $(LOCKS) && ../../$(BIN)/uv pip compile --quiet --generate-hashes --no-emit-index-url --no-header \
 	  --python-version 3.11 bytewax.in -o bytewax.txt
+	cd $(LOCKS) && ../../$(BIN)/uv pip compile --quiet --generate-hashes --no-emit-index-url --no-header \
+	  --python-version 3.11 recs-peers.in -o recs-peers.txt
 
 clean:  ## stop the local stack; delete the environment and all local state
 	-test -x $(BIN)/portrait && $(BIN)/portrait down
-	rm -rf $(VENV) $(VENV)-peers .portrait
+	rm -rf $(VENV) $(VENV)-peers $(VENV)-recs-peers .portrait

@@ -69,18 +69,22 @@ def whiskers(title: str, rows: Sequence[tuple[str, float, float, float]], zero: 
         parts.append(f"<text x='0' y='{y + 5}'>{escaped(name)}</text>")
         parts.append(f"<line class='grid' x1='{LEFT}' x2='{WIDTH}' y1='{y}' y2='{y}'/>")
         parts.append(f"<line class='line' x1='{begin:.1f}' x2='{end:.1f}' y1='{y}' y2='{y}'/>")
-        parts.append(f"<circle class='bar' cx='{dot:.1f}' cy='{y}' r='4'/><text x='{WIDTH + 6}' y='{y + 5}'>{value:.4g}</text>")
+        parts.append(
+            f"<circle class='bar' cx='{dot:.1f}' cy='{y}' r='4'/><text x='{WIDTH + 6}' y='{y + 5}'>{value:.4g}</text>"
+        )
     return "".join([*parts, "</svg>"])
 
 
 def scatter(title: str, across: str, up: str, points: Sequence[tuple[str, float, float]]) -> str:
-    """Named points over two axes that begin at 0; names stand right of their points, in the order of height where they meet."""
-    wide, high = (max([1e-9, *(point[axis] for point in points)]) for axis in (1, 2))
+    """Named points over two axes that begin at 0; names stand at the right, in the order of height."""
+    wide, high = max([1e-9, *(x for _, x, _ in points)]), max([1e-9, *(y for _, _, y in points)])
     parts = ["<svg viewBox='0 0 700 340' width='700' height='340' role='img'>"]
     parts.append(f"<text x='0' y='16' font-weight='bold'>{escaped(title)}</text>")
     for step in range(5):
         share, x, y = step / 4, 60 + 460 * step / 4, 300 - 260 * step / 4
-        parts.append(f"<line class='grid' x1='60' x2='520' y1='{y}' y2='{y}'/><line class='grid' x1='{x}' x2='{x}' y1='40' y2='300'/>")
+        parts.append(
+            f"<line class='grid' x1='60' x2='520' y1='{y}' y2='{y}'/><line class='grid' x1='{x}' x2='{x}' y1='40' y2='300'/>"
+        )
         parts.append(f"<text x='{x - 12}' y='316'>{wide * share:.2g}</text><text x='4' y='{y + 4}'>{high * share:.3g}</text>")
     parts.append(f"<text x='240' y='334'>{escaped(across)}</text><text x='60' y='34'>{escaped(up)}</text>")
     free = 310.0

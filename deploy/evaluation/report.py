@@ -8,7 +8,6 @@ from rich.console import Console
 from rich.table import Table
 
 from deploy.evaluation.people import LANGUAGES
-from deploy.evaluation.plots import visible
 from deploy.evaluation.retrieval import Hits
 from deploy.evaluation.scores import Score, together
 from deploy.evaluation.session import Author, Findings, Plan, Verdict

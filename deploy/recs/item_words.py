@@ -12,9 +12,7 @@ RAREST = 2
 
 def word_vectors(texts: Sequence[str], tags: Sequence[Sequence[str]]) -> sparse.csr_matrix | None:
     """TF-IDF over words and tags [items, words], rows of unit length or empty; None when items have neither."""
-    documents = [
-        [*WORD.findall(text.casefold()), *(f"#{tag}" for tag in own)] for text, own in zip(texts, tags, strict=True)
-    ]
+    documents = [[*WORD.findall(text.casefold()), *(f"#{tag}" for tag in own)] for text, own in zip(texts, tags, strict=True)]
     held_by: dict[str, int] = {}
     for words in documents:
         for word in set(words):

@@ -26,9 +26,7 @@ def gain_sentence(found: Figures) -> str:
         return "No peer was measured."
     if found.gain is None:
         return f"The best peer is {found.best_peer}."
-    bands = "; ".join(
-        f"{band} events: {_percent(gain)}" for band, gain in found.gain_by_history.items() if gain is not None
-    )
+    bands = "; ".join(f"{band} events: {_percent(gain)}" for band, gain in found.gain_by_history.items() if gain is not None)
     return f"{OURS} against {found.best_peer}, the best peer: NDCG@10 {_percent(found.gain)}. By history, {bands}."
 
 
@@ -64,7 +62,18 @@ def write_csv(path: Path, found: Figures) -> None:
     with path.open("w", newline="", encoding="utf-8") as file:
         lines = csv.writer(file)
         lines.writerow(
-            ["model", "ndcg10", "ndcg10_low", "ndcg10_high", "hr10", "recall10", "mrr", "coverage10", "diversity10", "novelty10"]
+            [
+                "model",
+                "ndcg10",
+                "ndcg10_low",
+                "ndcg10_high",
+                "hr10",
+                "recall10",
+                "mrr",
+                "coverage10",
+                "diversity10",
+                "novelty10",
+            ]
             + [f"ndcg10_history_{band}" for band in bands]
             + ["left_out"]
         )

@@ -6,10 +6,9 @@ import numpy as np
 import pytest
 
 from consumers.catalogue import Catalogue
-from deploy.evaluation.html_report import bars, curve
 from deploy.evaluation.obedience import WAYS, Case, asserts_interest, disobeyed, reversal_cases
 from deploy.evaluation.people import Life, Person, Place, data_people, lives, shop_people
-from deploy.evaluation.report import visible
+from deploy.evaluation.plots import bars, curve, visible
 from deploy.evaluation.retrieval import CoVisitation, Hits, middle_rank, popularity_before, rank_held_out
 from deploy.evaluation.writing import NarratorDesk
 from producers.shop import Shop, time_of

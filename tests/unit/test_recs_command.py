@@ -56,9 +56,7 @@ def told(output: str) -> dict[str, object]:
 
 
 def test_a_folder_becomes_a_table_a_page_a_csv_and_a_line_of_json(shop: Path, tmp_path: Path) -> None:
-    status, output = run(
-        "--data", shop, "--models", QUICK, "--out", tmp_path / "page.html", "--csv", tmp_path / "table.csv"
-    )
+    status, output = run("--data", shop, "--models", QUICK, "--out", tmp_path / "page.html", "--csv", tmp_path / "table.csv")
     assert status == 0, output
     report = told(output)
     assert report["report"] == "eval-recs" and report["data"] == "corner-shop" and report["protocol"] == "time-cut"
@@ -121,9 +119,7 @@ def test_items_keep_their_words_and_tags(shop: Path) -> None:
         (("--seeds", "1,1"), "each seed once"),
     ],
 )
-def test_a_wrong_option_is_one_sentence_before_anything_is_read(
-    shop: Path, arguments: tuple[str, ...], sentence: str
-) -> None:
+def test_a_wrong_option_is_one_sentence_before_anything_is_read(shop: Path, arguments: tuple[str, ...], sentence: str) -> None:
     status, output = run("--data", shop, *arguments)
     assert status == 2 and sentence in output and "Traceback" not in output and "reading" not in output
 

@@ -110,9 +110,7 @@ def _transformer(peer: str, settings: dict[str, Any]) -> Any:
         )  # fmt: skip
 
     if peer == "esasrec":
-        return SASRecModel(
-            **settings, loss="sampled_softmax", transformer_layers_type=LiGRLayers, get_trainer_func=trainer
-        )
+        return SASRecModel(**settings, loss="sampled_softmax", transformer_layers_type=LiGRLayers, get_trainer_func=trainer)
     return SASRecModel(**settings, loss="softmax", get_trainer_func=trainer)
 
 

@@ -114,7 +114,9 @@ class OutsidePeer:
         threads = {name: str(self.threads) for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")}
         with (folder / "errors.txt").open("w+") as errors:
             command = [str(self.python), "-I", str(WORKER), str(folder)]
-            with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, text=True, env=os.environ | threads) as process:
+            with subprocess.Popen(
+                command, stdout=subprocess.PIPE, stderr=errors, text=True, env=os.environ | threads
+            ) as process:
                 try:
                     for line in process.stdout or ():
                         if line.startswith("progress "):
