@@ -76,8 +76,9 @@ def whiskers(title: str, rows: Sequence[tuple[str, float, float, float]], zero: 
 
 
 def scatter(title: str, across: str, up: str, points: Sequence[tuple[str, float, float]]) -> str:
-    """Named points over two axes that begin at 0; names stand at the right, in the order of height."""
-    wide, high = max([1e-9, *(x for _, x, _ in points)]), max([1e-9, *(y for _, _, y in points)])
+    """Named points; up begins at 0, across is as wide as the points. Names stand at the right, in the order of height."""
+    least, most = min(x for _, x, _ in points), max(x for _, x, _ in points)
+    wide, high = max(1e-9, most - least), max([1e-9, *(y for _, _, y in points)])
     parts = ["<svg viewBox='0 0 700 340' width='700' height='340' role='img'>"]
     parts.append(f"<text x='0' y='16' font-weight='bold'>{escaped(title)}</text>")
     for step in range(5):
@@ -85,11 +86,13 @@ def scatter(title: str, across: str, up: str, points: Sequence[tuple[str, float,
         parts.append(
             f"<line class='grid' x1='60' x2='520' y1='{y}' y2='{y}'/><line class='grid' x1='{x}' x2='{x}' y1='40' y2='300'/>"
         )
-        parts.append(f"<text x='{x - 12}' y='316'>{wide * share:.2g}</text><text x='4' y='{y + 4}'>{high * share:.3g}</text>")
+        parts.append(
+            f"<text x='{x - 12}' y='316'>{least + wide * share:.3g}</text><text x='4' y='{y + 4}'>{high * share:.3g}</text>"
+        )
     parts.append(f"<text x='240' y='334'>{escaped(across)}</text><text x='60' y='34'>{escaped(up)}</text>")
     free = 310.0
     for name, x_value, y_value in sorted(points, key=lambda point: point[2]):
-        x, y = 60 + 460 * x_value / wide, 300 - 260 * y_value / high
+        x, y = 60 + 460 * (x_value - least) / wide, 300 - 260 * y_value / high
         free = min(y + 4, free - 13)  # labels climb, so that two of one height can both be read
         parts.append(f"<circle class='bar' cx='{x:.1f}' cy='{y:.1f}' r='4'/>")
         parts.append(f"<line class='grid' x1='{x:.1f}' y1='{y:.1f}' x2='566' y2='{free - 4:.1f}'/>")
