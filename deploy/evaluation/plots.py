@@ -25,7 +25,7 @@ def escaped(value: object) -> str:
 def bars(title: str, rows: Sequence[tuple[str, float]], most: float = 1.0) -> str:
     """Horizontal bars, each with its value."""
     height = 30 + ROW * len(rows)
-    parts = [f"<svg viewBox='0 0 {WIDTH + 60} {height}' width='{WIDTH + 60}' height='{height}' role='img'>"]
+    parts = [f"<svg viewBox='0 0 {WIDTH + 75} {height}' width='{WIDTH + 75}' height='{height}' role='img'>"]
     parts.append(f"<text x='0' y='16' font-weight='bold'>{escaped(title)}</text>")
     for number, (name, value) in enumerate(rows):
         y, width = 28 + ROW * number, (WIDTH - LEFT) * min(1.0, value / most if most else 0.0)
@@ -58,7 +58,7 @@ def whiskers(title: str, rows: Sequence[tuple[str, float, float, float]], zero: 
     lowest = min([0.0, *(low for _, _, low, _ in rows)])
     most = max([*(high for *_, high in rows), lowest + 1e-9])
     height, scale = 30 + ROW * len(rows), (WIDTH - LEFT) / (most - lowest)
-    parts = [f"<svg viewBox='0 0 {WIDTH + 60} {height}' width='{WIDTH + 60}' height='{height}' role='img'>"]
+    parts = [f"<svg viewBox='0 0 {WIDTH + 75} {height}' width='{WIDTH + 75}' height='{height}' role='img'>"]
     parts.append(f"<text x='0' y='16' font-weight='bold'>{escaped(title)}</text>")
     if zero:
         at = LEFT - lowest * scale

@@ -36,12 +36,12 @@ def _percent(gain: Gain) -> str:
 
 def _main_table(found: Figures) -> Table:
     bands = list(found.users_by_history)
-    headings = [f"{band} ev. ({users})" for band, users in found.users_by_history.items()]
-    made = table("model", "NDCG@10", "95 %", "HR@10", "recall", "MRR", "cover", "divers", "novel", *headings)
+    headings = [f"{band} ({users})" for band, users in found.users_by_history.items()]
+    made = table("model", "NDCG@10", "± 95 %", "HR@10", "recall", "MRR", "cover", "divers", "novel", *headings)
     for row in found.rows:
         values = [
             f"{row.ndcg:.4f}",
-            f"{row.ndcg_interval[0]:.3f}–{row.ndcg_interval[1]:.3f}",
+            f"{(row.ndcg_interval[1] - row.ndcg_interval[0]) / 2:.3f}",
             f"{row.hr:.4f}",
             f"{row.recall:.4f}",
             f"{row.mrr:.4f}",
