@@ -58,7 +58,7 @@ def recs(
             "were entered in bulk, else time-cut, with only new items asked for where people seldom repeat"
         ),
     ] = None,
-    models: Annotated[str | None, typer.Option(help="names with commas between; default: all, see below")] = None,
+    models: Annotated[str | None, typer.Option(help="names from above with commas between; default: all")] = None,
     seeds: Annotated[str, typer.Option(help="what models with randomness are trained with, one after another")] = "1,2,3",
     truncate: Annotated[
         int | None, typer.Option(min=1, help="cut every history to its last so many events before training")
