@@ -90,10 +90,10 @@ def scatter(title: str, across: str, up: str, points: Sequence[tuple[str, float,
             f"<text x='{x - 12}' y='316'>{least + wide * share:.3g}</text><text x='4' y='{y + 4}'>{high * share:.3g}</text>"
         )
     parts.append(f"<text x='240' y='334'>{escaped(across)}</text><text x='60' y='34'>{escaped(up)}</text>")
-    free = 310.0
-    for name, x_value, y_value in sorted(points, key=lambda point: point[2]):
+    free = 20.0
+    for name, x_value, y_value in sorted(points, key=lambda point: -point[2]):
         x, y = 60 + 460 * (x_value - least) / wide, 300 - 260 * y_value / high
-        free = min(y + 4, free - 13)  # labels climb, so that two of one height can both be read
+        free = max(y + 4, free + 13)  # labels sink, so that two of one height can both be read
         parts.append(f"<circle class='bar' cx='{x:.1f}' cy='{y:.1f}' r='4'/>")
         parts.append(f"<line class='grid' x1='{x:.1f}' y1='{y:.1f}' x2='566' y2='{free - 4:.1f}'/>")
         parts.append(f"<text x='570' y='{free:.1f}'>{escaped(name)}</text>")
