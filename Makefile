@@ -7,7 +7,7 @@ LOCKS := deploy/requirements
 export PYTHONUNBUFFERED := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check chaos bench-core bench-latency bench-scale bench-poison bench-gate bench-lists bench-llm bench-llm-gpu ci lock clean
+.PHONY: help setup demo test check chaos bench-core bench-latency bench-scale bench-poison bench-gate bench-lists bench-llm bench-llm-gpu eval-recs-peers ci lock clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -71,6 +71,14 @@ bench-llm: setup  ## texts of profile_llm a second, against transformers' genera
 bench-llm-gpu: setup  ## the same on a GPU, against transformers' continuous batching too
 	$(BIN)/python -m tests.benchmarks.bench_llm_gpu
 
+eval-recs-peers: $(VENV)-recs-peers/installed  ## install the peers of `portrait eval recs` that have packages of their own, and try each
+	$(BIN)/python -m pytest -q tests/peers
+
+$(VENV)-recs-peers/installed: $(LOCKS)/recs-peers.txt | setup
+	$(BIN)/uv venv --quiet --python $(BIN)/python $(VENV)-recs-peers
+	$(BIN)/uv pip install --quiet --python $(VENV)-recs-peers/bin/python --require-hashes -r $(LOCKS)/recs-peers.txt
+	@touch $@
+
 ci: setup  ## what .ci/run runs: check, then test
 	$(BIN)/ruff format --check
 	$(BIN)/ruff check
@@ -89,7 +97,9 @@ lock: setup  ## pin the dependencies of pyproject.toml anew, with hashes
 	  --python-version 3.11 peers.in -o peers.txt
 	cd $(LOCKS) && ../../$(BIN)/uv pip compile --quiet --generate-hashes --no-emit-index-url --no-header \
 	  --python-version 3.11 bytewax.in -o bytewax.txt
+	cd $(LOCKS) && ../../$(BIN)/uv pip compile --quiet --generate-hashes --no-emit-index-url --no-header \
+	  --python-version 3.11 recs-peers.in -o recs-peers.txt
 
 clean:  ## stop the local stack; delete the environment and all local state
 	-test -x $(BIN)/portrait && $(BIN)/portrait down
-	rm -rf $(VENV) $(VENV)-peers .portrait
+	rm -rf $(VENV) $(VENV)-peers $(VENV)-recs-peers .portrait

@@ -58,7 +58,7 @@ def recs(
             "were entered in bulk, else time-cut, with only new items asked for where people seldom repeat"
         ),
     ] = None,
-    models: Annotated[str | None, typer.Option(help="names with commas between; default: all, see below")] = None,
+    models: Annotated[str | None, typer.Option(help="names from above with commas between; default: all")] = None,
     seeds: Annotated[str, typer.Option(help="what models with randomness are trained with, one after another")] = "1,2,3",
     truncate: Annotated[
         int | None, typer.Option(min=1, help="cut every history to its last so many events before training")
@@ -66,12 +66,14 @@ def recs(
     threads: Annotated[int, typer.Option(min=1, help="CPU threads of the peers in their own process")] = os.cpu_count() or 1,
     peers_python: Annotated[
         Path, typer.Option(help="the python of the peers' environment, which `make eval-recs-peers` makes")
-    ] = Path(".venv-peers/bin/python"),
+    ] = Path(".venv-recs-peers/bin/python"),
     cache: Annotated[
         Path | None, typer.Option(help="keep chosen settings and figures in this folder: a rerun is then quick")
     ] = None,
     csv: Annotated[Path | None, typer.Option(help="write the table as CSV, too")] = None,
-    out: Annotated[Path | None, typer.Option(help="the HTML report; default eval/recs-DATA-PROTOCOL.html in the state folder")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="the HTML report; default eval/recs-DATA-PROTOCOL.html in the state folder")
+    ] = None,
 ) -> None:
     """Recommendations against tuned peers: one cut, one table, everyone's whole-catalogue ranking.
 

@@ -8,6 +8,7 @@ from deploy.evaluation.plots import STYLE, bars, curve, escaped
 from deploy.evaluation.report import sample_line
 from deploy.evaluation.session import Findings, Verdict
 
+
 def write_html(path: Path, findings: Findings, report: Mapping[str, Any]) -> None:
     """Write the page."""
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -85,7 +86,8 @@ def _change_plot(findings: Findings) -> list[str]:
 
 def _cases_table(report: Mapping[str, Any]) -> str:
     rows = [
-        f"<tr><td>{escaped(kind)}</td><td>{escaped(way)}</td><td class='{'wrong' if bad else ''}'>{bad}</td><td>{cases}</td></tr>"
+        f"<tr><td>{escaped(kind)}</td><td>{escaped(way)}</td>"
+        f"<td class='{'wrong' if bad else ''}'>{bad}</td><td>{cases}</td></tr>"
         for kind in ("reversal_by_way", "edits_by_way", "attacks_by_place")
         for way, (bad, cases) in report[kind].items()
     ]

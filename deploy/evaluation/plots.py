@@ -25,7 +25,7 @@ def escaped(value: object) -> str:
 def bars(title: str, rows: Sequence[tuple[str, float]], most: float = 1.0) -> str:
     """Horizontal bars, each with its value."""
     height = 30 + ROW * len(rows)
-    parts = [f"<svg viewBox='0 0 {WIDTH + 60} {height}' width='{WIDTH + 60}' height='{height}' role='img'>"]
+    parts = [f"<svg viewBox='0 0 {WIDTH + 75} {height}' width='{WIDTH + 75}' height='{height}' role='img'>"]
     parts.append(f"<text x='0' y='16' font-weight='bold'>{escaped(title)}</text>")
     for number, (name, value) in enumerate(rows):
         y, width = 28 + ROW * number, (WIDTH - LEFT) * min(1.0, value / most if most else 0.0)
@@ -58,7 +58,7 @@ def whiskers(title: str, rows: Sequence[tuple[str, float, float, float]], zero: 
     lowest = min([0.0, *(low for _, _, low, _ in rows)])
     most = max([*(high for *_, high in rows), lowest + 1e-9])
     height, scale = 30 + ROW * len(rows), (WIDTH - LEFT) / (most - lowest)
-    parts = [f"<svg viewBox='0 0 {WIDTH + 60} {height}' width='{WIDTH + 60}' height='{height}' role='img'>"]
+    parts = [f"<svg viewBox='0 0 {WIDTH + 75} {height}' width='{WIDTH + 75}' height='{height}' role='img'>"]
     parts.append(f"<text x='0' y='16' font-weight='bold'>{escaped(title)}</text>")
     if zero:
         at = LEFT - lowest * scale
@@ -69,24 +69,31 @@ def whiskers(title: str, rows: Sequence[tuple[str, float, float, float]], zero: 
         parts.append(f"<text x='0' y='{y + 5}'>{escaped(name)}</text>")
         parts.append(f"<line class='grid' x1='{LEFT}' x2='{WIDTH}' y1='{y}' y2='{y}'/>")
         parts.append(f"<line class='line' x1='{begin:.1f}' x2='{end:.1f}' y1='{y}' y2='{y}'/>")
-        parts.append(f"<circle class='bar' cx='{dot:.1f}' cy='{y}' r='4'/><text x='{WIDTH + 6}' y='{y + 5}'>{value:.4g}</text>")
+        parts.append(
+            f"<circle class='bar' cx='{dot:.1f}' cy='{y}' r='4'/><text x='{WIDTH + 6}' y='{y + 5}'>{value:.4g}</text>"
+        )
     return "".join([*parts, "</svg>"])
 
 
 def scatter(title: str, across: str, up: str, points: Sequence[tuple[str, float, float]]) -> str:
-    """Named points over two axes that begin at 0; names stand right of their points, in the order of height where they meet."""
-    wide, high = (max([1e-9, *(point[axis] for point in points)]) for axis in (1, 2))
+    """Named points; up begins at 0, across is as wide as the points. Names stand at the right, in the order of height."""
+    least, most = min(x for _, x, _ in points), max(x for _, x, _ in points)
+    wide, high = max(1e-9, most - least), max([1e-9, *(y for _, _, y in points)])
     parts = ["<svg viewBox='0 0 700 340' width='700' height='340' role='img'>"]
     parts.append(f"<text x='0' y='16' font-weight='bold'>{escaped(title)}</text>")
     for step in range(5):
         share, x, y = step / 4, 60 + 460 * step / 4, 300 - 260 * step / 4
-        parts.append(f"<line class='grid' x1='60' x2='520' y1='{y}' y2='{y}'/><line class='grid' x1='{x}' x2='{x}' y1='40' y2='300'/>")
-        parts.append(f"<text x='{x - 12}' y='316'>{wide * share:.2g}</text><text x='4' y='{y + 4}'>{high * share:.3g}</text>")
+        parts.append(
+            f"<line class='grid' x1='60' x2='520' y1='{y}' y2='{y}'/><line class='grid' x1='{x}' x2='{x}' y1='40' y2='300'/>"
+        )
+        parts.append(
+            f"<text x='{x - 12}' y='316'>{least + wide * share:.3g}</text><text x='4' y='{y + 4}'>{high * share:.3g}</text>"
+        )
     parts.append(f"<text x='240' y='334'>{escaped(across)}</text><text x='60' y='34'>{escaped(up)}</text>")
-    free = 310.0
-    for name, x_value, y_value in sorted(points, key=lambda point: point[2]):
-        x, y = 60 + 460 * x_value / wide, 300 - 260 * y_value / high
-        free = min(y + 4, free - 13)  # labels climb, so that two of one height can both be read
+    free = 20.0
+    for name, x_value, y_value in sorted(points, key=lambda point: -point[2]):
+        x, y = 60 + 460 * (x_value - least) / wide, 300 - 260 * y_value / high
+        free = max(y + 4, free + 13)  # labels sink, so that two of one height can both be read
         parts.append(f"<circle class='bar' cx='{x:.1f}' cy='{y:.1f}' r='4'/>")
         parts.append(f"<line class='grid' x1='{x:.1f}' y1='{y:.1f}' x2='566' y2='{free - 4:.1f}'/>")
         parts.append(f"<text x='570' y='{free:.1f}'>{escaped(name)}</text>")

@@ -24,7 +24,8 @@ def paired_gain(ours: Reals, theirs: Reals, seed: int = 0) -> Gain | None:
     """Of the same users [users]; None when the other's mean is 0, so that a share of it means nothing."""
     if not theirs.sum() > 0:
         return None
-    source, users, ratios = np.random.default_rng(seed), len(ours), []
+    source, users = np.random.default_rng(seed), len(ours)
+    ratios: list[Reals] = []
     while len(ratios) * CHUNK < DRAWS:
         drawn = source.integers(0, users, (CHUNK, users))
         below = theirs[drawn].mean(axis=1)

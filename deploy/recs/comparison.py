@@ -1,9 +1,8 @@
 """Tunes every contender on validation, fits it to what is known, and measures it on the test."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
 
 import numpy as np
 
@@ -42,12 +41,6 @@ class Outcome:
         return np.asarray(np.mean([getattr(one, measure) for one in self.by_seed], axis=0))
 
 
-class Says(Protocol):
-    """Told a line."""
-
-    def __call__(self, line: str) -> None: ...
-
-
 @dataclass
 class Comparison:
     """One split and what has been chosen so far; `chosen` is what the blend reads."""
@@ -57,7 +50,7 @@ class Comparison:
     steps: Steps
     remembered: Remembered
     chosen: dict[str, Params]
-    say: Says
+    say: Callable[[str], None]
 
     def __post_init__(self) -> None:
         self._validation = validation_split(self.split)

@@ -82,7 +82,9 @@ def split_by(protocol: str, data: Interactions) -> Split:
         raise ConfigError(f"{protocol}: no events to cut")
     split = PROTOCOLS[protocol](data)
     if not len(split.users) or not len(split.train):
-        raise ConfigError(f"{protocol} leaves nobody to ask: no user has an event before the cut and an item to guess after it")
+        raise ConfigError(
+            f"{protocol} leaves nobody to ask: no user has an event before the cut and an item to guess after it"
+        )
     require_no_leak(split, data)
     return split
 
@@ -117,7 +119,9 @@ def require_no_leak(split: Split, data: Interactions) -> None:
         raise PortraitError("leak: a user has more events in the training part than in the data")
     place = np.arange(len(data)) - all_events[:-1][data.users]
     begins = place < counts[data.users]
-    if not (np.array_equal(data.items[begins], split.train.items) and np.array_equal(data.times_ms[begins], split.train.times_ms)):
+    if not (
+        np.array_equal(data.items[begins], split.train.items) and np.array_equal(data.times_ms[begins], split.train.times_ms)
+    ):
         raise PortraitError("leak: the training part is not the beginning of each user's events")
     if split.cut_ms is not None and (split.train.times_ms >= split.cut_ms).any():
         raise PortraitError("leak: the training part holds events after the cut")

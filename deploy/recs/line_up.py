@@ -12,7 +12,16 @@ from deploy.recs.peers.simple import simple_peers
 from deploy.recs.recorded import RecordedData
 from schemas.errors import ConfigError
 
-SIMPLE = ("popularity", "popularity-7d", "personal-frequency", "item-knn", "item-knn-last-n", "ease", "ease-last-n", "ease-log")
+SIMPLE = (
+    "popularity",
+    "popularity-7d",
+    "personal-frequency",
+    "item-knn",
+    "item-knn-last-n",
+    "ease",
+    "ease-last-n",
+    "ease-log",
+)
 MODELS = (*SIMPLE, "blend", "als", "sasrec", "esasrec", OURS)
 
 

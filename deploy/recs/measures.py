@@ -55,7 +55,9 @@ def gains(model: Recommender, split: Split, on_done: Callable[[int, int], None] 
         parts.append(Gains(*_accuracy(candidates, truths), _best(candidates, shuffled)))
         if on_done is not None:
             on_done(begin + len(users), len(split.users))
-    return Gains(*(np.concatenate([getattr(part, name) for part in parts]) for name in ("ndcg", "hr", "recall", "mrr", "lists")))
+    return Gains(
+        *(np.concatenate([getattr(part, name) for part in parts]) for name in ("ndcg", "hr", "recall", "mrr", "lists"))
+    )
 
 
 def mean_ndcg(scores: Floats, split: Split) -> float:

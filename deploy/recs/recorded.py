@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -34,7 +35,7 @@ class RecordedData:
     def entered_in_bulk(self) -> bool:
         """More than half of the users with several events have all of theirs within one day: the pace is not natural."""
         bounds, times = self.interactions.bounds(), self.interactions.times_ms
-        spans = [times[end - 1] - times[begin] for begin, end in zip(bounds, bounds[1:], strict=False) if end - begin > 1]
+        spans = [times[end - 1] - times[begin] for begin, end in pairwise(bounds) if end - begin > 1]
         return bool(spans) and sum(span < DAY_MS for span in spans) > BULK_SHARE * len(spans)
 
     @property
@@ -119,7 +120,14 @@ def _numbers(ids: Sequence[str], all_ids: Sequence[str]) -> "np.typing.NDArray[n
 def _columns(events: Iterable[BehaviorEvent], item_ids: Sequence[str]) -> Interactions:
     codes = {name: code for code, name in enumerate(EVENT_TYPES, start=1)}
     rows = [
-        (e.user_id, e.item_id or "", e.event_time_ms, codes[e.type], np.nan if e.value is None else e.value, e.session_id or "")
+        (
+            e.user_id,
+            e.item_id or "",
+            e.event_time_ms,
+            codes[e.type],
+            np.nan if e.value is None else e.value,
+            e.session_id or "",
+        )
         for e in events
     ]
     users, items, times_ms, types, values, sessions = zip(*rows, strict=True)

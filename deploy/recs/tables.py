@@ -26,9 +26,7 @@ def gain_sentence(found: Figures) -> str:
         return "No peer was measured."
     if found.gain is None:
         return f"The best peer is {found.best_peer}."
-    bands = "; ".join(
-        f"{band} events: {_percent(gain)}" for band, gain in found.gain_by_history.items() if gain is not None
-    )
+    bands = "; ".join(f"{band} events: {_percent(gain)}" for band, gain in found.gain_by_history.items() if gain is not None)
     return f"{OURS} against {found.best_peer}, the best peer: NDCG@10 {_percent(found.gain)}. By history, {bands}."
 
 
@@ -38,12 +36,12 @@ def _percent(gain: Gain) -> str:
 
 def _main_table(found: Figures) -> Table:
     bands = list(found.users_by_history)
-    headings = [f"{band} ev. ({users})" for band, users in found.users_by_history.items()]
-    made = table("model", "NDCG@10", "95 %", "HR@10", "recall", "MRR", "cover", "divers", "novel", *headings)
+    headings = [f"{band} ({users})" for band, users in found.users_by_history.items()]
+    made = table("model", "NDCG@10", "± 95 %", "HR@10", "recall", "MRR", "cover", "divers", "novel", *headings)
     for row in found.rows:
         values = [
             f"{row.ndcg:.4f}",
-            f"{row.ndcg_interval[0]:.3f}–{row.ndcg_interval[1]:.3f}",
+            f"{(row.ndcg_interval[1] - row.ndcg_interval[0]) / 2:.3f}",
             f"{row.hr:.4f}",
             f"{row.recall:.4f}",
             f"{row.mrr:.4f}",
@@ -64,7 +62,18 @@ def write_csv(path: Path, found: Figures) -> None:
     with path.open("w", newline="", encoding="utf-8") as file:
         lines = csv.writer(file)
         lines.writerow(
-            ["model", "ndcg10", "ndcg10_low", "ndcg10_high", "hr10", "recall10", "mrr", "coverage10", "diversity10", "novelty10"]
+            [
+                "model",
+                "ndcg10",
+                "ndcg10_low",
+                "ndcg10_high",
+                "hr10",
+                "recall10",
+                "mrr",
+                "coverage10",
+                "diversity10",
+                "novelty10",
+            ]
             + [f"ndcg10_history_{band}" for band in bands]
             + ["left_out"]
         )

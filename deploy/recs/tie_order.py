@@ -11,10 +11,13 @@ from deploy.recs.interactions import Ints, Times
 Hashes = npt.NDArray[np.uint64]
 
 
-def event_order(users: Ints, items: Ints, times_ms: Times, user_ids: Sequence[str], item_ids: Sequence[str], seed: int) -> Times:
+def event_order(
+    users: Ints, items: Ints, times_ms: Times, user_ids: Sequence[str], item_ids: Sequence[str], seed: int
+) -> Times:
     """The places of the events in their order; equal events keep theirs."""
     hashes = _mixed(_of_ids(user_ids, seed)[users] ^ _mixed(_of_ids(item_ids, seed + 1)[items]))
-    return np.lexsort((hashes, times_ms, users))
+    order: Times = np.lexsort((hashes, times_ms, users))
+    return order
 
 
 def _of_ids(ids: Sequence[str], seed: int) -> Hashes:

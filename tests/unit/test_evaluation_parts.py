@@ -6,10 +6,9 @@ import numpy as np
 import pytest
 
 from consumers.catalogue import Catalogue
-from deploy.evaluation.html_report import bars, curve
 from deploy.evaluation.obedience import WAYS, Case, asserts_interest, disobeyed, reversal_cases
 from deploy.evaluation.people import Life, Person, Place, data_people, lives, shop_people
-from deploy.evaluation.plots import visible
+from deploy.evaluation.plots import bars, curve, scatter, visible, whiskers
 from deploy.evaluation.retrieval import CoVisitation, Hits, middle_rank, popularity_before, rank_held_out
 from deploy.evaluation.writing import NarratorDesk
 from producers.shop import Shop, time_of
@@ -131,6 +130,9 @@ def test_the_page_escapes_and_shows_what_cannot_be_seen() -> None:
     assert "<script>" not in bars(hostile, [(hostile, 0.5)])
     assert visible("a\u202eb") == "a\\u202eb"
     assert "polyline" in curve("t", [(0, 0.0), (20, 1.0)])
+    assert "<script>" not in whiskers(hostile, [(hostile, 0.1, -0.1, 0.2)], zero=True) + scatter(
+        hostile, hostile, hostile, [(hostile, 1.0, 0.5), ("other", 1.0, 0.0)]
+    )
 
 
 def test_texts_of_an_earlier_run_are_not_written_again(users: Any, tmp_path: Any) -> None:

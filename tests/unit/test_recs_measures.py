@@ -4,6 +4,7 @@ from itertools import permutations
 
 import numpy as np
 import pytest
+from scipy import sparse
 
 from deploy.recs.bootstrap import mean_interval, paired_gain
 from deploy.recs.cuts import leave_one_out
@@ -115,11 +116,16 @@ def test_coverage_and_novelty() -> None:
 
 
 def test_a_list_of_the_same_is_not_diverse() -> None:
-    vectors = word_vectors(["red ball", "red ball", "blue tent", "blue tent"], [[], [], ["out"], ["out"]])
+    texts, tags = ["red ball", "red ball", "blue tent", "blue tent"], [["in"], ["in"], ["out"], ["out"]]
+    for vectors in (word_vectors(texts, [()] * 4), word_vectors(["same words"] * 4, tags)):
+        list_is_as_diverse_as_it_is(vectors)
+    assert word_vectors(["", ""], [[], []]) is None and diversity(np.array([[0, 1]]), None) is None
+
+
+def list_is_as_diverse_as_it_is(vectors: sparse.csr_matrix | None) -> None:
     assert diversity(np.array([[0, 1, -1]]), vectors) == pytest.approx(0, abs=1e-9)
     assert diversity(np.array([[0, 2, -1]]), vectors) == pytest.approx(1)
     assert diversity(np.array([[0, 1, 2]]), vectors) == pytest.approx(2 / 3)
-    assert word_vectors(["", ""], [[], []]) is None and diversity(np.array([[0, 1]]), None) is None
 
 
 def test_history_bands_count_what_is_known() -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from deploy.recs.contender import Contender, GridContender
+from deploy.recs.contender import GridContender
 from deploy.recs.cuts import leave_one_out, time_cut, validation_split
 from deploy.recs.measures import gains
 from deploy.recs.peers.blend import Blend, BlendContender
@@ -15,7 +15,7 @@ from deploy.recs.peers.cold import WarmOnly
 from deploy.recs.peers.ease import Ease, EaseWeights
 from deploy.recs.peers.item_knn import ItemKnn, ItemLikeness
 from deploy.recs.peers.matrices import user_items
-from deploy.recs.peers.outside import OutsidePeer, Ready, outside_peers
+from deploy.recs.peers.outside import OutsidePeer, Ready
 from deploy.recs.peers.popularity import PersonalFrequency, Popularity
 from deploy.recs.peers.simple import simple_peers
 from deploy.recs.recommender import Recommender
@@ -149,7 +149,9 @@ def test_every_simple_peer_is_tried_on_validation_and_never_worse_off_for_it(con
 
 def test_the_blend_is_at_least_as_good_as_its_best_part_on_validation() -> None:
     source = np.random.default_rng(5)
-    rows = [(f"{taste}{user}", f"{taste}{source.integers(12)}", day) for taste in "abc" for user in range(12) for day in range(9)]
+    rows = [
+        (f"{taste}{user}", f"{taste}{source.integers(12)}", day) for taste in "abc" for user in range(12) for day in range(9)
+    ]
     validation = validation_split(leave_one_out(events(*rows)))
     peers = simple_peers()
     chosen = {one.name: one.grid(validation)[0] for one in peers}
@@ -211,21 +213,3 @@ def test_scores_of_a_process_are_kept_and_not_computed_again(tmp_path: Path) -> 
 def test_scores_are_looked_up_by_user() -> None:
     ready = Ready(np.array([2, 5], dtype=np.int32), np.array([[1, 2], [3, 4]], dtype=np.float32))
     assert ready.scores(np.array([5, 2], dtype=np.int32)).tolist() == [[3, 4], [1, 2]]
-
-
-@pytest.mark.parametrize("name", ["als", "sasrec", "esasrec"])
-def test_an_installed_peer_tells_tastes_apart(name: str) -> None:
-    peer: Contender = next(one for one in outside_peers(Path(".venv-peers/bin/python"), 1, None) if one.name == name)
-    if why := peer.missing():
-        pytest.skip(why)
-    settings: dict[str, dict[str, object]] = {
-        "als": {"factors": 2, "regularization": 0.1, "alpha": 1.0, "iterations": 5},
-        "sasrec": {"n_factors": 16, "n_blocks": 1, "n_heads": 1, "session_max_len": 8, "lr": 0.01, "epochs": [20]},
-    }
-    settings["esasrec"] = settings["sasrec"] | {"n_negatives": 4}
-    split = leave_one_out(two_tastes())
-    scores = peer.fitted(split, settings[name], 1, silent).scores(split.users)
-    own = np.array([[item[0] == split.train.user_ids[user][0] for item in split.train.item_ids] for user in split.users])
-    assert (scores[own].mean() - scores[~own].mean()) > 0.1
-
-

@@ -104,3 +104,9 @@ def test_pure_parts_know_no_clock_randomness_or_network() -> None:
     pure += [path for pure_room in PURE_ROOMS for path in (room / pure_room).glob("*.py")]
     for path in [*pure, room / "inference" / "breaker.py", room / "inference" / "refused_texts.py"]:
         assert not imports(path) & {"time", "random", "socket", "uuid", "requests", "datetime.datetime"}, path
+
+
+def test_only_the_peers_process_knows_their_packages_and_it_knows_nothing_of_us() -> None:
+    worker = "deploy/recs/peer_process/worker.py"
+    assert users_of("rectools") == users_of("implicit") == {worker}
+    assert not from_rooms(ROOT / worker)

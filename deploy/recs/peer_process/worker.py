@@ -85,14 +85,13 @@ def transformer(folder: Path, task: dict[str, Any], users: Array, items: Array, 
         seed_everything(task["seed"], verbose=False)
         rest = {name: value for name, value in settings.items() if name != "epochs"}
         model, steps = _transformer(task["peer"], rest), settings["epochs"]
-        started, done, longest = time.monotonic(), 0, 0.0
+        started, done = time.monotonic(), 0
         for until in steps:
-            if done and time.monotonic() - started + longest * (until - done) > task["limit_s"]:
+            took = time.monotonic() - started
+            if done and took + took / done * (until - done) > task["limit_s"]:
                 break
             for _ in range(done, until):
-                begun = time.monotonic()
                 model.fit_partial(data, min_epochs=1, max_epochs=1)
-                longest = max(longest, time.monotonic() - begun)
                 done += 1
                 progress(done, steps[-1])
             results.add({**rest, "epochs": [until]}, _all_scores(model, data, asked, task["items"]))
@@ -110,9 +109,7 @@ def _transformer(peer: str, settings: dict[str, Any]) -> Any:
         )  # fmt: skip
 
     if peer == "esasrec":
-        return SASRecModel(
-            **settings, loss="sampled_softmax", transformer_layers_type=LiGRLayers, get_trainer_func=trainer
-        )
+        return SASRecModel(**settings, loss="sampled_softmax", transformer_layers_type=LiGRLayers, get_trainer_func=trainer)
     return SASRecModel(**settings, loss="softmax", get_trainer_func=trainer)
 
 

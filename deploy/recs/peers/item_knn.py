@@ -1,6 +1,7 @@
 """ItemKNN: items like those a user took, by the cosine of who took them."""
 
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import numpy as np
 from scipy import sparse
@@ -59,7 +60,7 @@ class ItemKnn:
 def _nearest(likeness: sparse.csr_matrix, neighbours: int) -> sparse.csr_matrix:
     """Each row with only its largest values."""
     kept = np.zeros(likeness.nnz, dtype=np.bool_)
-    for begin, end in zip(likeness.indptr, likeness.indptr[1:], strict=False):
+    for begin, end in pairwise(likeness.indptr):
         if end - begin <= neighbours:
             kept[begin:end] = True
         else:

@@ -34,4 +34,5 @@ def from_the_end(events: Interactions) -> "np.typing.NDArray[np.int64]":
 
 def newest(events: Interactions, days: float) -> Mask:
     """Which events lie within so many days of the newest of all [n]."""
-    return events.times_ms > events.times_ms.max() - days * 86_400_000
+    chosen: Mask = events.times_ms > events.times_ms.max() - days * 86_400_000
+    return chosen

@@ -21,7 +21,7 @@ from schemas.errors import PortraitError
 WORKER = HERE / "peer_process" / "worker.py"
 IMPORTS = {"als": "implicit", "sasrec": "rectools.models", "esasrec": "rectools.models.nn.transformers.ligr"}
 FILES = ("peers/outside.py", "peer_process/worker.py", "peers/cold.py", "peers/matrices.py")
-LIMIT_S = 600.0
+LIMIT_S = 900.0
 ERROR_CHARS = 300
 
 
@@ -114,7 +114,9 @@ class OutsidePeer:
         threads = {name: str(self.threads) for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")}
         with (folder / "errors.txt").open("w+") as errors:
             command = [str(self.python), "-I", str(WORKER), str(folder)]
-            with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, text=True, env=os.environ | threads) as process:
+            with subprocess.Popen(
+                command, stdout=subprocess.PIPE, stderr=errors, text=True, env=os.environ | threads
+            ) as process:
                 try:
                     for line in process.stdout or ():
                         if line.startswith("progress "):
@@ -138,7 +140,7 @@ def outside_peers(python: Path, threads: int, keep: Path | None) -> list[Outside
         for alpha in (1.0, 10.0)
     ]
     size = {"n_factors": 64, "n_blocks": 2, "n_heads": 2, "dropout_rate": 0.2, "session_max_len": 100, "lr": 0.001}
-    epochs = {"epochs": [8, 16, 24, 32]}
+    epochs = {"epochs": [8, 16, 24, 32, 40, 48]}
     return [
         OutsidePeer("als", factors, python, threads, keep),
         OutsidePeer("sasrec", [size | epochs], python, threads, keep),
