@@ -1,8 +1,8 @@
 """Our ranker in a comparison: it learns what it weighs from earlier cuts of what is known."""
 
-import importlib.util
 from collections.abc import Iterator
 from dataclasses import dataclass
+from importlib.util import find_spec
 
 from deploy.recs.contender import OnDone, Params
 from deploy.recs.recommender import Recommender
@@ -20,7 +20,7 @@ class PortraitContender:
 
     def missing(self) -> str | None:
         """It needs torch."""
-        return None if importlib.util.find_spec("torch") else "needs torch: install the `serving` extra"
+        return None if find_spec("torch") else "needs torch: install the `serving` extra"
 
     def version(self) -> str | None:
         """Its figures are never remembered: too much code is behind them."""
