@@ -7,8 +7,8 @@ import torch
 
 from deploy.recs.cuts import LEAVE_ONE_OUT, split_by, validation_split
 from deploy.recs.interactions import Interactions
+from deploy.recs.item_models import cosine, ease, following, require_few_items
 from deploy.recs.ours.evidence import DAY_MS, Evidence, baskets_ago
-from deploy.recs.ours.item_models import cosine, ease, following, require_few_items
 from deploy.recs.ours.network import NetworkShape, SequenceNetwork
 from deploy.recs.ours.network_training import FittedNetwork, Schedule, fit_network
 from deploy.recs.ours.portrait import PortraitRanker

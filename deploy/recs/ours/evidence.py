@@ -7,7 +7,7 @@ import numpy.typing as npt
 import scipy.sparse as sparse
 
 from deploy.recs.interactions import Floats, Interactions, Ints
-from deploy.recs.ours.item_models import cosine, ease, following, require_few_items
+from deploy.recs.item_models import cosine, ease, following, require_few_items
 from deploy.recs.ours.network_training import FittedNetwork
 from deploy.recs.ours.sequences import basket_numbers
 

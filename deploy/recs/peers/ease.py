@@ -1,11 +1,12 @@
-"""EASE: each item's column is predicted from all others by ridge regression, solved in one inversion (Steck, 2019)."""
+"""EASE: each item's column is predicted from all others by ridge regression (Steck, 2019)."""
 
 from dataclasses import dataclass, field
 
 import numpy as np
-from scipy import linalg, sparse
+from scipy import sparse
 
 from deploy.recs.interactions import Floats, Interactions, Ints
+from deploy.recs.item_models import ease
 from deploy.recs.peers.matrices import Counting, user_items
 
 
@@ -20,17 +21,7 @@ class EaseWeights:
         """Weights [items, items] with a diagonal of zeros."""
         known = self._of
         if known is None or known[0] is not train or known[1:] != (ridge, counting):
-            taken = user_items(train, counting)
-            gram = np.asarray((taken.T @ taken).toarray(), dtype=np.float32)
-            gram[np.diag_indices_from(gram)] += ridge
-            factor = linalg.cholesky(gram, lower=True, overwrite_a=True, check_finite=False)
-            inverse, failed = linalg.lapack.spotri(factor, lower=True, overwrite_c=True)
-            if failed:
-                raise ArithmeticError(f"EASE with ridge {ridge} cannot be solved")
-            inverse = np.tril(inverse) + np.tril(inverse, -1).T
-            inverse /= -np.diag(inverse).copy()
-            np.fill_diagonal(inverse, 0)
-            self._of, self._weights = (train, ridge, counting), inverse
+            self._of, self._weights = (train, ridge, counting), ease(user_items(train, counting), ridge)
         return self._weights
 
 

@@ -31,10 +31,11 @@ def ease(users_items: sparse.csr_matrix, ridge: float = EASE_RIDGE) -> Floats:
     diagonal = np.diag_indices_from(gram)
     gram[diagonal] += ridge
     # The inverse of a positive definite matrix by its Cholesky factor: half the work of a general one.
-    factor, failed = scipy.linalg.lapack.spotrf(gram, lower=True, overwrite_a=True)
-    inverse, failed = scipy.linalg.lapack.spotri(factor, lower=True, overwrite_c=True)
-    if failed:
-        raise ConfigError("EASE: the items' co-occurrence is not positive definite; raise the ridge")
+    try:
+        factor = scipy.linalg.cholesky(gram, lower=True, overwrite_a=True, check_finite=False)
+    except scipy.linalg.LinAlgError:
+        raise ConfigError(f"EASE cannot be solved with ridge {ridge}: raise it") from None
+    inverse, _ = scipy.linalg.lapack.spotri(factor, lower=True, overwrite_c=True)
     inverse = np.tril(inverse) + np.tril(inverse, -1).T
     weights = -inverse / np.diag(inverse)
     weights[diagonal] = 0
