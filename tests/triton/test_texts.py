@@ -62,13 +62,14 @@ def test_texts_follow_their_own_prompt(client: InferenceClient) -> None:
 def test_limits_and_stops_are_obeyed(client: InferenceClient) -> None:
     cut = client.generate(prompt(25, "sports"), Sampling(max_tokens=3))
     stopped = client.generate(prompt(25, "sports"), Sampling(max_tokens=40, stop=(" likes", " and")))
-    drawn = [
-        client.generate(prompt(25, "sports"), Sampling(max_tokens=20, temperature=5.0, seed=seed)) for seed in (1, 1, 2, 3)
-    ]
     assert (cut.result(60).tokens, cut.result(60).finish_reason) == (3, "length")
     assert stopped.result(60).finish_reason == "stop"
     assert " likes" not in stopped.result(60).text and " and" not in stopped.result(60).text
-    same, again, *others = [text.result(60).text for text in drawn]
+    # One after the other: how numbers are rounded depends on what else is in the batch, and at this temperature that can show.
+    same, again, *others = [
+        client.generate(prompt(25, "sports"), Sampling(max_tokens=20, temperature=5.0, seed=seed)).result(60).text
+        for seed in (1, 1, 2, 3)
+    ]
     assert same == again
     assert set(others) != {same}
 
