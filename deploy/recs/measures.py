@@ -9,7 +9,7 @@ from scipy import sparse
 
 from deploy.recs.cuts import seen_items
 from deploy.recs.interactions import Floats, Interactions, Ints
-from deploy.recs.recommender import Recommender
+from deploy.recs.recommender import Scorer
 from deploy.recs.split import Split
 from schemas.errors import PortraitError
 
@@ -36,7 +36,7 @@ class Gains:
     lists: Ints
 
 
-def gains(model: Recommender, split: Split, on_done: Callable[[int, int], None] | None = None) -> Gains:
+def gains(model: Scorer, split: Split, on_done: Callable[[int, int], None] | None = None) -> Gains:
     """Ask for everyone's list, in blocks of users, and compare with the truths.
 
     Raises:

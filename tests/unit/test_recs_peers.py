@@ -9,12 +9,12 @@ import pytest
 
 from deploy.recs.contender import GridContender
 from deploy.recs.cuts import leave_one_out, time_cut, validation_split
+from deploy.recs.matrices import user_items
 from deploy.recs.measures import gains
 from deploy.recs.peers.blend import Blend, BlendContender
 from deploy.recs.peers.cold import WarmOnly
 from deploy.recs.peers.ease import Ease, EaseWeights
 from deploy.recs.peers.item_knn import ItemKnn, ItemLikeness
-from deploy.recs.peers.matrices import user_items
 from deploy.recs.peers.outside import OutsidePeer, Ready
 from deploy.recs.peers.popularity import PersonalFrequency, Popularity
 from deploy.recs.peers.simple import simple_peers

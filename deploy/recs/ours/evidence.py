@@ -8,6 +8,7 @@ import scipy.sparse as sparse
 
 from deploy.recs.interactions import Floats, Interactions, Ints
 from deploy.recs.item_models import cosine, ease, following, require_few_items
+from deploy.recs.matrices import user_items
 from deploy.recs.ours.network_training import FittedNetwork
 from deploy.recs.ours.sequences import basket_numbers
 
@@ -45,12 +46,11 @@ class Evidence:
         self.events, self.now_ms, self.content, self.network = events, now_ms, content, network
         self.liked = events.part(events.positive())
         self.baskets_ago = baskets_ago(self.liked)
-        counts = self.by_user(np.ones(len(self.liked)))
-        logs = counts.log1p()
+        taken = user_items(events)
         self.item_models = {
-            "ease": (ease(counts.sign()), (1.0, *FADING)),
-            "ease_log": (ease(logs), FADING[:1]),
-            "cosine": (cosine(counts.sign()), FADING),
+            "ease": (ease(taken), (1.0, *FADING)),
+            "ease_log": (ease(user_items(events, "log")), FADING[:1]),
+            "cosine": (cosine(taken), FADING),
             "following": (following(self.liked), (0.8, 0.4)),
         }
         self.faded = {fading: self.by_user(fading**self.baskets_ago) for fading in {1.0, 0.8, 0.4, *FADING}}

@@ -2,12 +2,14 @@
 
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
 
 from deploy.recs.cuts import validation_split
 from deploy.recs.interactions import Floats, Interactions, Ints
+from deploy.recs.measures import gains
 from deploy.recs.ours.content import content_vectors
 from deploy.recs.ours.evidence import Candidates, Evidence
 from deploy.recs.ours.network import NetworkShape
@@ -20,7 +22,6 @@ USERS_AT_ONCE = 256
 MOST_TAUGHT = 6_000
 """Users of a window whose lists teach the ranker: more cost memory and teach little."""
 MOST_JUDGED = 2_000
-DEPTH = 10
 
 OnStep = Callable[[str, int, int], None]
 """Told what is being done, and how much of how much is done."""
@@ -61,7 +62,7 @@ class PortraitRanker:
 
     def fit_network(self, events: Interactions, name: str, epochs: int, newest: Split) -> FittedNetwork:
         """A network for so many epochs, or for as many as make the newest window's lists best when that isn't known yet."""
-        schedule = self.schedule if not epochs else Schedule(**{**vars(self.schedule), "epochs": epochs})
+        schedule = replace(self.schedule, epochs=epochs) if epochs else self.schedule
         judge = None if epochs else judge_of(newest)
         return fit_network(
             events, self.content, self.shape, schedule, self.seed, judge, lambda done, total: self.on_step(name, done, total)
@@ -102,27 +103,8 @@ def earlier_windows(split: Split) -> list[Split]:
 def judge_of(window: Split) -> Callable[[FittedNetwork], float]:
     """NDCG@10 of a network's lists for a window's users, an even sample where there are many."""
     sample = np.unique(np.linspace(0, len(window.users) - 1, min(len(window.users), MOST_JUDGED)).astype(int))
-    users = window.users[sample]
-    bounds, items = window.train.bounds(), window.train.items
-
-    def worth(network: FittedNetwork) -> float:
-        scores = network.scores(users)
-        gains = []
-        for place, (user, row) in enumerate(zip(users, scores, strict=True)):
-            if window.remove_seen:
-                row[items[bounds[user] : bounds[user + 1]]] = -np.inf
-            gains.append(ndcg(row, window.truths[sample[place]]))
-        return float(np.mean(gains))
-
-    return worth
-
-
-def ndcg(scores: Floats, truths: Ints) -> float:
-    """NDCG@10 of one list."""
-    discounts = 1 / np.log2(np.arange(2, DEPTH + 2))
-    top: npt.NDArray[np.int64] = np.argpartition(-scores, min(DEPTH, len(scores) - 1))[:DEPTH]
-    hits = np.isin(top[np.argsort(-scores[top], kind="stable")], truths)
-    return float((hits * discounts[: len(hits)]).sum() / discounts[: min(DEPTH, len(truths))].sum())
+    asked = replace(window, users=window.users[sample], truths=[window.truths[place] for place in sample])
+    return lambda network: float(gains(network, asked).ndcg.mean())
 
 
 def stacked(chunks: Sequence[Candidates]) -> Candidates:

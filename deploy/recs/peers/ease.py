@@ -7,7 +7,7 @@ from scipy import sparse
 
 from deploy.recs.interactions import Floats, Interactions, Ints
 from deploy.recs.item_models import ease
-from deploy.recs.peers.matrices import Counting, user_items
+from deploy.recs.matrices import Counting, user_items
 
 
 @dataclass

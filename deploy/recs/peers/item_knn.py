@@ -7,7 +7,7 @@ import numpy as np
 from scipy import sparse
 
 from deploy.recs.interactions import Floats, Interactions, Ints
-from deploy.recs.peers.matrices import user_items
+from deploy.recs.matrices import user_items
 
 
 @dataclass

@@ -20,7 +20,7 @@ from schemas.errors import PortraitError
 
 WORKER = HERE / "peer_process" / "worker.py"
 IMPORTS = {"als": "implicit", "sasrec": "rectools.models", "esasrec": "rectools.models.nn.transformers.ligr"}
-FILES = ("peers/outside.py", "peer_process/worker.py", "peers/cold.py", "peers/matrices.py")
+FILES = ("peers/outside.py", "peer_process/worker.py", "peers/cold.py", "matrices.py")
 LIMIT_S = 900.0
 ERROR_CHARS = 300
 

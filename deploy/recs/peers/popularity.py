@@ -6,7 +6,7 @@ import numpy as np
 from scipy import sparse
 
 from deploy.recs.interactions import Floats, Interactions, Ints
-from deploy.recs.peers.matrices import newest
+from deploy.recs.matrices import newest
 
 DAY_MS = 86_400_000
 
