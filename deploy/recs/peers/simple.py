@@ -17,7 +17,7 @@ RIDGES = (30.0, 100.0, 300.0, 1000.0, 3000.0)
 MANY_ITEMS, FEW_RIDGES = 8000, (100.0, 300.0, 1000.0)
 """An inversion takes a minute from here on: fewer are tried."""
 LAST = (1, 3, 10, 30)
-MATRIX_FILES = ("matrices.py", "peers/cold.py", "peers/popularity.py", "peers/simple.py")
+MATRIX_FILES = ("item_models.py", "matrices.py", "peers/cold.py", "peers/popularity.py", "peers/simple.py")
 
 
 def simple_peers() -> list[GridContender]:
@@ -28,9 +28,9 @@ def simple_peers() -> list[GridContender]:
         GridContender("personal-frequency", PersonalFrequency, _personal, MATRIX_FILES),
         _warm("item-knn", partial(ItemKnn, compared=ItemLikeness()), _neighbours, "peers/item_knn.py"),
         _warm("item-knn-last-n", partial(ItemKnn, compared=ItemLikeness()), _last_neighbours, "peers/item_knn.py"),
-        _warm("ease", partial(Ease, solved=EaseWeights()), _ridges, "peers/ease.py", "item_models.py"),
-        _warm("ease-last-n", partial(Ease, solved=EaseWeights()), _last_ridges, "peers/ease.py", "item_models.py"),
-        _warm("ease-log", partial(Ease, counting="log", solved=EaseWeights()), _ridges, "peers/ease.py", "item_models.py"),
+        _warm("ease", partial(Ease, solved=EaseWeights()), _ridges, "peers/ease.py"),
+        _warm("ease-last-n", partial(Ease, solved=EaseWeights()), _last_ridges, "peers/ease.py"),
+        _warm("ease-log", partial(Ease, counting="log", solved=EaseWeights()), _ridges, "peers/ease.py"),
     ]
 
 
