@@ -9,8 +9,12 @@ from scipy import sparse
 
 from deploy.recs.bootstrap import Gain, mean_interval, paired_gain
 from deploy.recs.comparison import OURS, Outcome
+from deploy.recs.dial import DialPoint, dial_curve, most_distance
 from deploy.recs.measures import coverage, diversity, history_bands, novelty
 from deploy.recs.split import Split
+
+NDCG_TO_GIVE = 0.03
+"""The share of NDCG@10 that variety may cost."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +36,10 @@ class Row:
 
 @dataclass(frozen=True)
 class Figures:
-    """All rows in the order of NDCG@10, who was left out and why, and what ours gains over the best peer."""
+    """All rows in the order of NDCG@10, who was left out and why, and what ours gains over the best peer.
+
+    `dial` is the diversity dial's curve of the model `dialled`: ours, or the best peer where ours was not measured.
+    """
 
     rows: Sequence[Row]
     missing: Mapping[str, str]
@@ -40,6 +47,8 @@ class Figures:
     best_peer: str | None
     gain: Gain | None
     gain_by_history: Mapping[str, Gain | None]
+    dialled: str | None
+    dial: Sequence[DialPoint]
 
     def row(self, name: str) -> Row:
         """A model's row."""
@@ -53,6 +62,7 @@ def figures(outcomes: Sequence[Outcome], split: Split, vectors: sparse.csr_matri
     rows = sorted((_row(one, split, vectors) for one in measured.values()), key=lambda row: -row.ndcg)
     peers = [row.name for row in rows if row.name != OURS]
     best = peers[0] if peers else None
+    dialled = OURS if OURS in measured else best
     gain, by_history = None, {}
     if best is not None and OURS in measured:
         ours, theirs = measured[OURS].mean("ndcg"), measured[best].mean("ndcg")
@@ -65,6 +75,8 @@ def figures(outcomes: Sequence[Outcome], split: Split, vectors: sparse.csr_matri
         best_peer=best,
         gain=gain,
         gain_by_history=by_history,
+        dialled=dialled,
+        dial=dial_curve(measured[dialled], split, vectors) if dialled is not None else [],
     )
 
 
@@ -110,6 +122,7 @@ def as_json(found: Figures, outcomes: Sequence[Outcome]) -> dict[str, Any]:
         "coverage10": {row.name: round(row.coverage, 4) for row in rows},
         "diversity10": {row.name: None if row.diversity is None else round(row.diversity, 4) for row in rows},
         "novelty10": {row.name: round(row.novelty, 3) for row in rows},
+        "diversity_dial": _dial_as_json(found),
         "ndcg10_by_seed": {row.name: [round(one, 5) for one in row.by_seed] for row in rows},
         "settings": {one.name: one.choice.params for one in outcomes if one.missing is None},
         "left_out": dict(found.missing),
@@ -120,3 +133,16 @@ def as_json(found: Figures, outcomes: Sequence[Outcome]) -> dict[str, Any]:
 
 def _interval(gain: Gain | None) -> list[float] | None:
     return None if gain is None else [round(gain.low, 4), round(gain.high, 4)]
+
+
+def _dial_as_json(found: Figures) -> dict[str, Any] | None:
+    if not found.dial:
+        return None
+    start, best = found.dial[0], most_distance(found.dial, NDCG_TO_GIVE)
+    points = [(one.setting.method, one.setting.dial, round(one.ndcg, 5), round(one.distance, 4)) for one in found.dial]
+    return {
+        "model": found.dialled,
+        "curve": [dict(zip(("method", "dial", "ndcg10", "distance"), point, strict=True)) for point in points],
+        "ndcg_to_give": NDCG_TO_GIVE,
+        "distance_gain": round(best.distance / start.distance - 1, 4) if best and start.distance > 0 else None,
+    }

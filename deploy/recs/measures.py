@@ -15,7 +15,8 @@ from schemas.errors import PortraitError
 
 Reals = npt.NDArray[np.float64]
 
-TOP = 10
+TOP, POOL = 10, 50
+"""The length of a list, and how many candidates the diversity dial chooses it from: the list and the profiler's spare ones."""
 BLOCK_CELLS = 4_000_000
 LIST_SEED = 5
 DISCOUNTS = np.concatenate([[0.0], np.cumsum(1 / np.log2(np.arange(2, TOP + 2)))])
@@ -24,16 +25,22 @@ DISCOUNTS = np.concatenate([[0.0], np.cumsum(1 / np.log2(np.arange(2, TOP + 2)))
 
 @dataclass(frozen=True)
 class Gains:
-    """Of each user asked, in the order of `Split.users`: accuracy [users], and the list's items [users, 10], best first.
+    """Of each user asked, in the order of `Split.users`: accuracy [users], and the best items [users, 50] with their scores.
 
-    A list is shorter than 10 where candidates are; missing places are -1.
+    Where there are fewer candidates, missing places are -1 and their scores 0.
     """
 
     ndcg: Reals
     hr: Reals
     recall: Reals
     mrr: Reals
-    lists: Ints
+    pool: Ints
+    pool_scores: Floats
+
+    @property
+    def lists(self) -> Ints:
+        """The lists themselves [users, 10], best first."""
+        return self.pool[:, :TOP]
 
 
 def gains(model: Scorer, split: Split, on_done: Callable[[int, int], None] | None = None) -> Gains:
@@ -52,12 +59,10 @@ def gains(model: Scorer, split: Split, on_done: Callable[[int, int], None] | Non
         if scores.shape != (len(users), items) or not np.isfinite(scores).all():
             raise PortraitError(f"{type(model).__name__} gave scores of shape {scores.shape}, or some that are not finite")
         candidates = _without(scores, users, seen) if split.remove_seen else scores
-        parts.append(Gains(*_accuracy(candidates, truths), _best(candidates, shuffled)))
+        parts.append(Gains(*_accuracy(candidates, truths), *_best(candidates, shuffled)))
         if on_done is not None:
             on_done(begin + len(users), len(split.users))
-    return Gains(
-        *(np.concatenate([getattr(part, name) for part in parts]) for name in ("ndcg", "hr", "recall", "mrr", "lists"))
-    )
+    return Gains(**{name: np.concatenate([getattr(part, name) for part in parts]) for name in Gains.__dataclass_fields__})
 
 
 def mean_ndcg(scores: Floats, split: Split) -> float:
@@ -94,6 +99,12 @@ def _accuracy(scores: Floats, truths: Sequence[Ints]) -> tuple[Reals, Reals, Rea
     return dcg / DISCOUNTS[np.minimum(sizes, TOP)], hr, found / sizes, mrr
 
 
+def list_ndcg(lists: Ints, truths: Sequence[Ints]) -> Reals:
+    """NDCG@10 of finished lists [users, 10]; a place with -1 gains nothing."""
+    gained = np.array([np.isin(own, truth) @ np.diff(DISCOUNTS) for own, truth in zip(lists, truths, strict=True)])
+    return np.asarray(gained / DISCOUNTS[np.minimum([len(truth) for truth in truths], TOP)])
+
+
 def first_hit(above: int, level: int, truths: int) -> tuple[float, float]:
     """The chance that the first truth is among the best 10, and the expected 1 / its rank.
 
@@ -105,17 +116,18 @@ def first_hit(above: int, level: int, truths: int) -> tuple[float, float]:
     return float(at[: max(0, TOP - above)].sum()), float((at / (above + 1 + steps)).sum())
 
 
-def _best(scores: Floats, shuffled: npt.NDArray[np.int64]) -> Ints:
-    """The best 10 of each row; equal ones in an order that has nothing to do with their ids."""
+def _best(scores: Floats, shuffled: npt.NDArray[np.int64]) -> tuple[Ints, Floats]:
+    """The best 50 of each row and their scores; equal ones in an order that has nothing to do with their ids."""
     mixed = scores[:, shuffled]
-    top = min(TOP, mixed.shape[1])
+    top = min(POOL, mixed.shape[1])
     places = np.argpartition(-mixed, top - 1, axis=1)[:, :top]
     chosen = np.take_along_axis(mixed, places, axis=1)
     order = np.argsort(-chosen, axis=1, kind="stable")
-    items = np.where(np.isfinite(chosen), shuffled[places], -1)
-    found = np.full((len(scores), TOP), -1, dtype=np.int32)
-    found[:, :top] = np.take_along_axis(items, order, axis=1)
-    return found
+    chosen, items = np.take_along_axis(chosen, order, axis=1), shuffled[np.take_along_axis(places, order, axis=1)]
+    found, worth = np.full((len(scores), POOL), -1, dtype=np.int32), np.zeros((len(scores), POOL), dtype=np.float32)
+    there = np.isfinite(chosen)
+    found[:, :top], worth[:, :top] = np.where(there, items, -1), np.where(there, chosen, 0)
+    return found, worth
 
 
 HISTORY_BANDS: dict[str, tuple[int, float]] = {"0": (0, 0), "1-5": (1, 5), "6-20": (6, 20), "21+": (21, np.inf)}

@@ -5,7 +5,9 @@ from pathlib import Path
 from typing import Any
 
 from deploy.evaluation.plots import STYLE, bars, escaped, scatter, whiskers
-from deploy.recs.figures import Figures
+from deploy.recs.dial import most_distance
+from deploy.recs.figures import NDCG_TO_GIVE, Figures
+from deploy.recs.measures import POOL
 from deploy.recs.tables import gain_sentence
 
 
@@ -33,6 +35,7 @@ def page(found: Figures, report: Mapping[str, Any]) -> str:
         *_history_plots(found),
         "<h2>Accuracy against variety</h2>",
         *_variety_plots(found),
+        *_dial_plots(found),
         "<h2>Settings chosen on validation</h2>",
         *(f"<p class='sample'>{escaped(name)}: {escaped(params)}</p>" for name, params in report["settings"].items()),
         "<h2>All figures</h2><table>",
@@ -85,3 +88,19 @@ def _variety_plots(found: Figures) -> list[str]:
         plots.append(scatter("NDCG@10 against diversity", "mean distance of two items of a list", "NDCG@10", diverse))
     covers = [(row.name, row.coverage, row.ndcg) for row in found.rows]
     return [*plots, scatter("NDCG@10 against coverage", "coverage@10", "NDCG@10", covers)]
+
+
+def _dial_plots(found: Figures) -> list[str]:
+    """One plot a method, and what the dial gives at most for its price."""
+    if not found.dial or (best := most_distance(found.dial, NDCG_TO_GIVE)) is None:
+        return []
+    start, plots = found.dial[0], []
+    for method in ("mmr", "dpp"):
+        points = [(f"{one.setting.dial:g}", one.distance, one.ndcg) for one in found.dial if one.setting.method == method]
+        plots.append(scatter(f"{method.upper()}: NDCG@10 by dial", "mean distance of two items of a list", "NDCG@10", points))
+    farther = f" ({best.distance / start.distance - 1:+.0%})" if start.distance > 0 else ""
+    said = (
+        f"The diversity dial on the best {POOL} of {found.dialled}: for at most {NDCG_TO_GIVE:.0%} of NDCG@10, distance goes "
+        f"from {start.distance:.3f} to {best.distance:.3f}{farther}, by {best.setting.method} at {best.setting.dial:g}."
+    )
+    return [f"<p>{escaped(said)}</p>", *plots]

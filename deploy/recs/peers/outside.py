@@ -135,7 +135,7 @@ def outside_peers(python: Path, threads: int, keep: Path | None) -> list[Outside
     """All three, with the settings each is tried with; those of the transformers follow RecTools at a size for CPUs."""
     factors = [
         {"factors": size, "regularization": ridge, "alpha": alpha, "iterations": 15}
-        for size in (32, 64, 128)
+        for size in (32, 64, 128, 256)
         for ridge in (0.1, 10.0)
         for alpha in (1.0, 10.0)
     ]

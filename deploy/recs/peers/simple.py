@@ -13,10 +13,10 @@ from deploy.recs.peers.popularity import PersonalFrequency, Popularity
 from deploy.recs.recommender import Recommender
 from deploy.recs.split import Split
 
-RIDGES = (30.0, 100.0, 300.0, 1000.0, 3000.0)
-MANY_ITEMS, FEW_RIDGES = 8000, (100.0, 300.0, 1000.0)
+RIDGES = (10.0, 30.0, 100.0, 300.0, 1000.0, 3000.0, 10000.0)
+MANY_ITEMS, FEW_RIDGES = 8000, (30.0, 100.0, 300.0, 1000.0)
 """An inversion takes a minute from here on: fewer are tried."""
-LAST = (1, 3, 10, 30)
+LAST = (1, 3, 10, 30, 100)
 MATRIX_FILES = ("item_models.py", "matrices.py", "peers/cold.py", "peers/popularity.py", "peers/simple.py")
 
 
@@ -52,11 +52,11 @@ def _personal(split: Split) -> Sequence[Params]:
 
 
 def _neighbours(split: Split) -> Sequence[Params]:
-    return _grid(neighbours=(50, 200), shrink=(0.0, 20.0), own=_own(split))
+    return _grid(neighbours=(50, 200, 1000), shrink=(0.0, 20.0), own=_own(split))
 
 
 def _last_neighbours(split: Split) -> Sequence[Params]:
-    return _grid(neighbours=(50, 200), shrink=(0.0, 20.0), own=_own(split), last_n=LAST)
+    return _grid(neighbours=(50, 200, 1000), shrink=(0.0, 20.0), own=_own(split), last_n=LAST)
 
 
 def _own(split: Split) -> Sequence[bool]:
