@@ -40,6 +40,9 @@ from schemas.topics import (
 from tests.broker.test_runtime import running
 
 WAIT_S = 60.0
+NEW_ITEM_WITHIN_MS = 5_000
+SHOWN_FOR_MS = 10_000
+LISTS_AFTER = 3
 
 
 def now_ms() -> int:
@@ -77,6 +80,21 @@ class Site:
         if topic is USER_STATE:
             return [record.value for record in own]
         return [decoded(record, self.settings.fold)[1] for record in own]
+
+    def lists(self) -> list[Recommendations]:
+        return [found for found in self.outputs(RECOMMENDATIONS) if isinstance(found, Recommendations)]
+
+    def like_until(self, item_id: str, condition: object, timeout_s: float = WAIT_S) -> list[Recommendations]:
+        """Like an item again and again, as someone who is browsing, until all lists written so far are as waited for."""
+        assert callable(condition)
+        deadline, number = time.monotonic() + timeout_s, int(time.monotonic() * 1000)
+        while time.monotonic() < deadline:
+            number += 1
+            self.view(item_id, number)
+            if condition(found := self.lists()):
+                return found
+            time.sleep(0.2)
+        raise AssertionError(f"{found[-1:]} is not what was waited for")
 
     def await_output(self, topic: Topic, condition: object, timeout_s: float = WAIT_S) -> object:
         assert callable(condition)
@@ -121,6 +139,10 @@ def tags_of(found: object) -> list[str]:
     return [item.item_id.split("-")[1] for item in found.items]
 
 
+def shows(found: Recommendations, item_id: str) -> bool:
+    return item_id in {item.item_id for item in found.items}
+
+
 def test_a_list_follows_the_taste_and_never_shows_what_was_seen_or_muted(site: Site) -> None:
     site.view("p-cooking-0")
     found = site.await_output(
@@ -138,6 +160,32 @@ def test_an_event_on_an_unknown_item_counts_once_the_item_arrives(site: Site) ->
     site.send(ITEMS, late, Item(item_id=late, domain="ecommerce", title="A backpack for long hikes", tags=["travel"]))
     after = site.await_output(RECOMMENDATIONS, lambda r: r is not None and r.generated_at_ms > before.generated_at_ms)  # type: ignore[attr-defined]
     assert tags_of(after)[0] == "travel"
+
+
+def test_a_new_item_is_in_a_list_within_five_seconds(site: Site) -> None:
+    site.view("p-cooking-1")
+    site.await_output(RECOMMENDATIONS, lambda r: r is not None)
+    new = f"new-cooking-{uuid.uuid4().hex[:8]}"
+    sent_ms = now_ms()
+    site.send(ITEMS, new, Item(item_id=new, domain="ecommerce", title="A cast iron pan, just in", tags=["cooking"]))
+    lists = site.like_until("p-cooking-1", lambda lists: any(shows(one, new) for one in lists))
+    first_ms = next(one.generated_at_ms for one in lists if shows(one, new))
+    assert first_ms - sent_ms <= NEW_ITEM_WITHIN_MS
+
+
+def test_an_item_is_in_no_list_after_it_has_expired(site: Site) -> None:
+    offer, ends_ms = f"offer-cooking-{uuid.uuid4().hex[:8]}", now_ms() + SHOWN_FOR_MS
+    item = Item(
+        item_id=offer, domain="ecommerce", title="A cast iron pan, today only", tags=["cooking"], available_until_ms=ends_ms
+    )
+    site.send(ITEMS, offer, item)
+    site.like_until("p-cooking-2", lambda lists: any(shows(one, offer) for one in lists), SHOWN_FOR_MS / 1000)
+
+    def enough(lists: list[Recommendations]) -> bool:
+        return sum(one.generated_at_ms >= ends_ms for one in lists) >= LISTS_AFTER
+
+    after = [one for one in site.like_until("p-cooking-2", enough) if one.generated_at_ms >= ends_ms]
+    assert all(one.items for one in after) and not any(shows(one, offer) for one in after)
 
 
 def test_no_consent_no_profile_and_a_withdrawal_takes_it_back(site: Site) -> None:
