@@ -1,7 +1,7 @@
 """Plots of an HTML report as inline SVG, and the text of one: everything is escaped, for items are hostile."""
 
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from html import escape
 
 STYLE = """body{font:15px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;color:#1c2430}
@@ -97,4 +97,29 @@ def scatter(title: str, across: str, up: str, points: Sequence[tuple[str, float,
         parts.append(f"<circle class='bar' cx='{x:.1f}' cy='{y:.1f}' r='4'/>")
         parts.append(f"<line class='grid' x1='{x:.1f}' y1='{y:.1f}' x2='566' y2='{free - 4:.1f}'/>")
         parts.append(f"<text x='570' y='{free:.1f}'>{escaped(name)}</text>")
+    return "".join([*parts, "</svg>"])
+
+
+def trails(title: str, across: str, up: str, lines: Mapping[str, Sequence[tuple[str, float, float]]]) -> str:
+    """Named lines through points that have names; both axes are as wide as the points, so that small changes show."""
+    points = [point for line in lines.values() for point in line]
+    left, right = min(x for _, x, _ in points), max(x for _, x, _ in points)
+    low, top = min(y for *_, y in points), max(y for *_, y in points)
+    wide, high = max(1e-9, right - left), max(1e-9, top - low)
+    parts = ["<svg viewBox='0 0 700 340' width='700' height='340' role='img'>"]
+    parts.append(f"<text x='0' y='16' font-weight='bold'>{escaped(title)}</text>")
+    for step in range(5):
+        share, x, y = step / 4, 80 + 520 * step / 4, 290 - 230 * step / 4
+        parts.append(f"<line class='grid' x1='80' x2='600' y1='{y}' y2='{y}'/>")
+        parts.append(f"<text x='{x - 12}' y='316'>{left + wide * share:.3g}</text>")
+        parts.append(f"<text x='4' y='{y + 4}'>{low + high * share:.4f}</text>")
+    parts.append(f"<text x='240' y='334'>{escaped(across)}</text><text x='4' y='38'>{escaped(up)}</text>")
+    for number, (name, line) in enumerate(lines.items()):
+        placed = [(at, 80 + 520 * (x - left) / wide, 290 - 230 * (y - low) / high) for at, x, y in line]
+        dashes, below = ("", -8) if number == 0 else (" stroke-dasharray='5 4'", 16)
+        parts.append(f"<polyline class='line'{dashes} points='{' '.join(f'{x:.1f},{y:.1f}' for _, x, y in placed)}'/>")
+        for at, x, y in placed:
+            parts.append(f"<circle class='bar' cx='{x:.1f}' cy='{y:.1f}' r='3'/>")
+            parts.append(f"<text x='{x - 8:.1f}' y='{y + below:.1f}'>{escaped(at)}</text>")
+        parts.append(f"<text x='{placed[-1][1] + 18:.1f}' y='{placed[-1][2] + below / 2:.1f}'>{escaped(name)}</text>")
     return "".join([*parts, "</svg>"])

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from deploy.evaluation.plots import STYLE, bars, escaped, scatter, whiskers
+from deploy.evaluation.plots import STYLE, bars, escaped, scatter, trails, whiskers
 from deploy.recs.dial import most_distance
 from deploy.recs.figures import NDCG_TO_GIVE, Figures
 from deploy.recs.measures import POOL
@@ -91,16 +91,22 @@ def _variety_plots(found: Figures) -> list[str]:
 
 
 def _dial_plots(found: Figures) -> list[str]:
-    """One plot a method, and what the dial gives at most for its price."""
+    """One line a method, and what the dial gives at most for its price."""
     if not found.dial or (best := most_distance(found.dial, NDCG_TO_GIVE)) is None:
         return []
-    start, plots = found.dial[0], []
-    for method in ("mmr", "dpp"):
-        points = [(f"{one.setting.dial:g}", one.distance, one.ndcg) for one in found.dial if one.setting.method == method]
-        plots.append(scatter(f"{method.upper()}: NDCG@10 by dial", "mean distance of two items of a list", "NDCG@10", points))
+    start = found.dial[0]
     farther = f" ({best.distance / start.distance - 1:+.0%})" if start.distance > 0 else ""
     said = (
         f"The diversity dial on the best {POOL} of {found.dialled}: for at most {NDCG_TO_GIVE:.0%} of NDCG@10, distance goes "
         f"from {start.distance:.3f} to {best.distance:.3f}{farther}, by {best.setting.method} at {best.setting.dial:g}."
     )
-    return [f"<p>{escaped(said)}</p>", *plots]
+    lines = {
+        method.upper(): [
+            (f"{one.setting.dial:g}", one.distance, one.ndcg)
+            for one in found.dial
+            if one.setting.method == method or one.setting.dial == 0
+        ]
+        for method in ("mmr", "dpp")
+    }
+    plot = trails("NDCG@10 as the diversity dial is turned", "mean distance of two items of a list", "NDCG@10", lines)
+    return [f"<p>{escaped(said)}</p>", plot]

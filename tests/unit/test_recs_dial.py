@@ -66,4 +66,4 @@ def test_the_curve_is_in_the_json_and_on_the_page() -> None:
     assert said["diversity_dial"]["model"] == "ease" and len(said["diversity_dial"]["curve"]) == len(DIALS)
     about = {"data": "shop", "protocol": "test", "users_asked": 2, "items": ITEMS, "events_known": 3, "truncate": None}
     shown = page(found, {**about, "seeds": [1], "machine": "m", **said})
-    assert "MMR: NDCG@10 by dial" in shown and "for at most 3% of NDCG@10" in shown
+    assert "NDCG@10 as the diversity dial is turned" in shown and ">DPP<" in shown and "for at most 3% of NDCG@10" in shown
