@@ -9,8 +9,8 @@ from scipy import sparse
 from consumers.lists.diversity import Diversity, Pool, choose
 from deploy.recs.comparison import Outcome
 from deploy.recs.interactions import Floats, Ints
-from deploy.recs.measures import POOL, TOP, Gains, Reals, diversity, list_ndcg
-from deploy.recs.split import Split
+from deploy.recs.measures import POOL, TOP, Gains, diversity, list_ndcg
+from deploy.recs.split import Split, even_sample
 
 DIALS: Sequence[Diversity] = (
     Diversity(0.0),
@@ -18,6 +18,8 @@ DIALS: Sequence[Diversity] = (
     *(Diversity(dial, "dpp") for dial in (0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6)),
 )
 BLOCK_CELLS = 4_000_000
+MOST_USERS = 2_000
+"""An even sample of users tells what the dial costs: every setting compares all pairs of a user's pool anew."""
 
 
 class DialPoint(NamedTuple):
@@ -32,12 +34,14 @@ def dial_curve(outcome: Outcome, split: Split, vectors: sparse.csr_matrix | None
     """A point for each setting, the first with the dial at 0; none where items have no vectors [items, words]."""
     if vectors is None:
         return []
+    sample = even_sample(len(split.users), MOST_USERS)
+    truths, by_seed = [split.truths[place] for place in sample], [_thinned(one, sample, vectors) for one in outcome.by_seed]
     points = []
-    for setting in DIALS:
-        lists = [_thinned(one, setting, vectors) for one in outcome.by_seed]
+    for number, setting in enumerate(DIALS):
+        lists = [one[number] for one in by_seed]
         distances = [found for one in lists if (found := diversity(one, vectors)) is not None]
         if distances:
-            ndcg = float(np.mean([list_ndcg(one, split.truths).mean() for one in lists]))
+            ndcg = float(np.mean([list_ndcg(one, truths).mean() for one in lists]))
             points.append(DialPoint(setting, ndcg, float(np.mean(distances))))
     return points
 
@@ -48,26 +52,29 @@ def most_distance(curve: Sequence[DialPoint], ndcg_loss: float) -> DialPoint | N
     return max(kept, key=lambda point: point.distance, default=None)
 
 
-def _thinned(found: Gains, setting: Diversity, vectors: sparse.csr_matrix) -> Ints:
-    """Lists [users, 10] in the order of score."""
-    scores, block = _as_shares(found), max(1, BLOCK_CELLS // (POOL * vectors.shape[1]))
-    lists = np.full((len(found.pool), TOP), -1, dtype=np.int32)
-    for begin in range(0, len(lists), block):
-        part = slice(begin, begin + block)
-        rows = found.pool[part]
-        own: Reals = vectors[np.maximum(rows, 0).ravel()].toarray().reshape(*rows.shape, -1)
+def distance_gain(curve: Sequence[DialPoint], point: DialPoint) -> float | None:
+    """How much farther apart items are at a point than with the dial at 0, as a share; None from no distance at all."""
+    return point.distance / curve[0].distance - 1 if curve[0].distance > 0 else None
+
+
+def _thinned(found: Gains, sample: Ints, vectors: sparse.csr_matrix) -> Ints:
+    """Lists of these users by each of DIALS, [dials, users, 10], in the order of score."""
+    block = max(1, BLOCK_CELLS // (POOL * vectors.shape[1]))
+    lists = np.full((len(DIALS), len(sample), TOP), -1, dtype=np.int32)
+    for begin in range(0, len(sample), block):
+        users = sample[begin : begin + block]
+        rows = found.pool[users]
+        own = vectors[np.maximum(rows, 0).ravel()].astype(np.float32).toarray().reshape(*rows.shape, -1)
         own[rows < 0] = 0
-        places = choose(
-            Pool(rows.astype(np.int64), scores[part], np.zeros(rows.shape, dtype=bool), own.astype(np.float32)), TOP, setting
-        )
-        lists[part] = np.take_along_axis(rows, places, axis=1)
+        pool = Pool(rows.astype(np.int64), _as_shares(rows, found.pool_scores[users]), np.zeros(rows.shape, dtype=bool), own)
+        for number, setting in enumerate(DIALS):
+            lists[number, begin : begin + block] = np.take_along_axis(rows, choose(pool, TOP, setting), axis=1)
     return lists
 
 
-def _as_shares(found: Gains) -> Floats:
+def _as_shares(rows: Ints, scores: Floats) -> Floats:
     """Scores of each user's pool from 0, the least of it, to 1: models score on scales of their own."""
-    there = found.pool >= 0
-    most = found.pool_scores.max(axis=1, where=there, initial=-np.inf, keepdims=True)
-    least = found.pool_scores.min(axis=1, where=there, initial=np.inf, keepdims=True)
-    shares = (found.pool_scores - least) / np.maximum(most - least, 1e-12)
-    return np.where(there, shares, 0).astype(np.float32)
+    there = rows >= 0
+    most = scores.max(axis=1, where=there, initial=-np.inf, keepdims=True)
+    least = scores.min(axis=1, where=there, initial=np.inf, keepdims=True)
+    return np.where(there, (scores - least) / np.maximum(most - least, 1e-12), 0).astype(np.float32)

@@ -9,7 +9,7 @@ from scipy import sparse
 
 from deploy.recs.bootstrap import Gain, mean_interval, paired_gain
 from deploy.recs.comparison import OURS, Outcome
-from deploy.recs.dial import DialPoint, dial_curve, most_distance
+from deploy.recs.dial import DialPoint, dial_curve, distance_gain, most_distance
 from deploy.recs.measures import coverage, diversity, history_bands, novelty
 from deploy.recs.split import Split
 
@@ -138,11 +138,12 @@ def _interval(gain: Gain | None) -> list[float] | None:
 def _dial_as_json(found: Figures) -> dict[str, Any] | None:
     if not found.dial:
         return None
-    start, best = found.dial[0], most_distance(found.dial, NDCG_TO_GIVE)
+    best = most_distance(found.dial, NDCG_TO_GIVE)
+    gain = distance_gain(found.dial, best) if best is not None else None
     points = [(one.setting.method, one.setting.dial, round(one.ndcg, 5), round(one.distance, 4)) for one in found.dial]
     return {
         "model": found.dialled,
         "curve": [dict(zip(("method", "dial", "ndcg10", "distance"), point, strict=True)) for point in points],
         "ndcg_to_give": NDCG_TO_GIVE,
-        "distance_gain": round(best.distance / start.distance - 1, 4) if best and start.distance > 0 else None,
+        "distance_gain": None if gain is None else round(gain, 4),
     }

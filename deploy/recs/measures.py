@@ -16,7 +16,7 @@ from schemas.errors import PortraitError
 Reals = npt.NDArray[np.float64]
 
 TOP, POOL = 10, 50
-"""The length of a list, and how many candidates the diversity dial chooses it from: the list and the profiler's spare ones."""
+"""The length of a list, and how many candidates the diversity dial chooses it from; the profiler takes three a place."""
 BLOCK_CELLS = 4_000_000
 LIST_SEED = 5
 DISCOUNTS = np.concatenate([[0.0], np.cumsum(1 / np.log2(np.arange(2, TOP + 2)))])

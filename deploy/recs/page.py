@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from deploy.evaluation.plots import STYLE, bars, escaped, scatter, trails, whiskers
-from deploy.recs.dial import most_distance
+from deploy.recs.dial import distance_gain, most_distance
 from deploy.recs.figures import NDCG_TO_GIVE, Figures
 from deploy.recs.measures import POOL
 from deploy.recs.tables import gain_sentence
@@ -94,8 +94,8 @@ def _dial_plots(found: Figures) -> list[str]:
     """One line a method, and what the dial gives at most for its price."""
     if not found.dial or (best := most_distance(found.dial, NDCG_TO_GIVE)) is None:
         return []
-    start = found.dial[0]
-    farther = f" ({best.distance / start.distance - 1:+.0%})" if start.distance > 0 else ""
+    start, gain = found.dial[0], distance_gain(found.dial, best)
+    farther = "" if gain is None else f" ({gain:+.0%})"
     said = (
         f"The diversity dial on the best {POOL} of {found.dialled}: for at most {NDCG_TO_GIVE:.0%} of NDCG@10, distance goes "
         f"from {start.distance:.3f} to {best.distance:.3f}{farther}, by {best.setting.method} at {best.setting.dial:g}."

@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from deploy.recs.interactions import Interactions, Ints
 
 
@@ -20,3 +22,8 @@ class Split:
     truths: Sequence[Ints]
     remove_seen: bool
     cut_ms: int | None = None
+
+
+def even_sample(count: int, most: int) -> Ints:
+    """At most so many of `count` places, evenly spread and ascending; all of them where they are few."""
+    return np.unique(np.linspace(0, count - 1, min(count, most)).astype(np.int32))

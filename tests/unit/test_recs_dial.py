@@ -1,6 +1,7 @@
 """The diversity dial on recorded data: what it does to lists, and what the report says of it."""
 
 import numpy as np
+import pytest
 from scipy import sparse
 
 from deploy.recs.comparison import Outcome
@@ -8,6 +9,7 @@ from deploy.recs.dial import DIALS, DialPoint, dial_curve, most_distance
 from deploy.recs.figures import as_json, figures
 from deploy.recs.measures import POOL, gains, list_ndcg
 from deploy.recs.page import page
+from deploy.recs.split import even_sample
 from tests.unit.test_recs_measures import Fixed, asked
 
 ITEMS = 40
@@ -32,6 +34,13 @@ def test_distance_grows_with_the_dial_and_the_first_point_is_the_list_as_it_was(
         distances = [point.distance for point in curve if point.setting.method == method]
         assert distances == sorted(distances) and distances[-1] > 0.5
     assert max(point.ndcg for point in curve) > 0.5, "item 10 comes into the lists"
+
+
+def test_only_a_sample_of_many_users_is_thinned(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert even_sample(5, 2).tolist() == [0, 4] and even_sample(3, 9).tolist() == [0, 1, 2]
+    one, vectors = outcome()
+    monkeypatch.setattr("deploy.recs.dial.MOST_USERS", 1)
+    assert dial_curve(one, asked(ITEMS, [0], [10]), vectors)[0].ndcg == 1.0, "the first user alone, whose truth is on top"
 
 
 def test_no_curve_without_vectors() -> None:

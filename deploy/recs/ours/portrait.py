@@ -15,7 +15,7 @@ from deploy.recs.ours.evidence import Candidates, Evidence
 from deploy.recs.ours.network import NetworkShape
 from deploy.recs.ours.network_training import FittedNetwork, Schedule, fit_network
 from deploy.recs.ours.ranker import OUT, Lesson, train_ranker
-from deploy.recs.split import Split
+from deploy.recs.split import Split, even_sample
 from schemas.errors import ConfigError
 
 USERS_AT_ONCE = 256
@@ -102,7 +102,7 @@ def earlier_windows(split: Split) -> list[Split]:
 
 def judge_of(window: Split) -> Callable[[FittedNetwork], float]:
     """NDCG@10 of a network's lists for a window's users, an even sample where there are many."""
-    sample = np.unique(np.linspace(0, len(window.users) - 1, min(len(window.users), MOST_JUDGED)).astype(int))
+    sample = even_sample(len(window.users), MOST_JUDGED)
     asked = replace(window, users=window.users[sample], truths=[window.truths[place] for place in sample])
     return lambda network: float(gains(network, asked).ndcg.mean())
 
