@@ -15,6 +15,7 @@ EASE_RIDGE = 300.0
 COSINE_SHRINKAGE = 20.0
 FOLLOWING_WINDOW = 5
 FOLLOWING_SHRINKAGE = 5.0
+MIRRORED_AT_ONCE = 256
 
 
 def require_few_items(items: int) -> None:
@@ -36,10 +37,22 @@ def ease(users_items: sparse.csr_matrix, ridge: float = EASE_RIDGE) -> Floats:
     except scipy.linalg.LinAlgError:
         raise ConfigError(f"EASE cannot be solved with ridge {ridge}: raise it") from None
     inverse, _ = scipy.linalg.lapack.spotri(factor, lower=True, overwrite_c=True)
-    inverse = np.tril(inverse) + np.tril(inverse, -1).T
-    weights = -inverse / np.diag(inverse)
-    weights[diagonal] = 0
-    return np.ascontiguousarray(weights, np.float32)
+    mirror_lower(inverse)
+    inverse /= -np.diag(inverse)
+    inverse[diagonal] = 0
+    return np.ascontiguousarray(inverse)
+
+
+def mirror_lower(matrix: Floats) -> None:
+    """Write what is below the diagonal above it too, in place and by blocks that fit a processor's cache."""
+    size = len(matrix)
+    for first in range(0, size, MIRRORED_AT_ONCE):
+        last = min(first + MIRRORED_AT_ONCE, size)
+        block = matrix[first:last, first:last]
+        block[:] = np.tril(block) + np.tril(block, -1).T
+        for below in range(last, size, MIRRORED_AT_ONCE):
+            rows = slice(below, min(below + MIRRORED_AT_ONCE, size))
+            matrix[first:last, rows] = matrix[rows, first:last].T
 
 
 def cosine(users_items: sparse.csr_matrix) -> Floats:
@@ -48,7 +61,7 @@ def cosine(users_items: sparse.csr_matrix) -> Floats:
     norms = np.sqrt(np.diag(gram))
     gram /= np.outer(norms, norms) + COSINE_SHRINKAGE
     np.fill_diagonal(gram, 0)
-    return gram
+    return gram.T  # the same numbers row by row: by columns, every product with it would copy it first
 
 
 def following(events: Interactions) -> Floats:
@@ -70,6 +83,6 @@ def following(events: Interactions) -> Floats:
 
 
 def gram_matrix(users_items: sparse.csr_matrix) -> Floats:
-    """How often users took both items: float32 [items, items]."""
+    """How often users took both items: float32 [items, items], symmetric, column by column in memory as LAPACK wants it."""
     gram: Floats = (users_items.T @ users_items).toarray().astype(np.float32)
     return gram

@@ -20,7 +20,7 @@ from schemas.messages import EVENT_TYPES
 ITEMS = 30
 PURCHASE, RETURN = 1 + EVENT_TYPES.index("purchase"), 1 + EVENT_TYPES.index("return")
 SMALL = NetworkShape(dim=16, layers=1, heads=1, dropout=0.1, length=10)
-QUICK = Schedule(epochs=6, patience=6, batch_size=16, learning_rate=1e-2, warm_up_steps=5)
+QUICK = Schedule(epochs=6, patience=6, batch_sizes=(16, 16), learning_rate=1e-2, warm_up_steps=5)
 
 
 def recorded(histories: list[list[int]], types: list[list[int]] | None = None, baskets: list[list[int]] | None = None):
@@ -134,7 +134,7 @@ def test_fitting_stops_at_the_best_epoch_and_keeps_its_weights(cycles: Interacti
         seen.append(fitted.network.ids.weight.detach().clone())
         return next(worths)
 
-    fitted = fit_network(cycles, None, SMALL, Schedule(epochs=6, patience=2, batch_size=64), seed=1, judge=judge)
+    fitted = fit_network(cycles, None, SMALL, Schedule(epochs=6, patience=2, batch_sizes=(64, 64)), seed=1, judge=judge)
     assert fitted.epochs == 2 and len(seen) == 4
     torch.testing.assert_close(fitted.network.ids.weight.detach(), seen[1])
 

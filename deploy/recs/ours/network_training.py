@@ -21,13 +21,26 @@ OnEpoch = Callable[[int, int], None]
 
 @dataclass(frozen=True)
 class Schedule:
-    """How long and how fast to learn; `patience` is for how many epochs a fit waits for a better one."""
+    """How long and how fast to learn; `patience` is for how many epochs a fit waits for a better one.
+
+    A batch is the larger the more there is to learn from, within `batch_sizes`, so that an epoch has about `steps` steps: of
+    few users small batches learn more, of many they only take longer.
+    """
 
     epochs: int = 60
     patience: int = 5
-    batch_size: int = 16
+    batch_sizes: tuple[int, int] = (16, 128)
+    steps: int = 128
     learning_rate: float = 2e-3
     warm_up_steps: int = 100
+
+    def batch_size(self, pieces: int) -> int:
+        """A power of two times the smallest."""
+        smallest, largest = self.batch_sizes
+        size = smallest
+        while size < largest and pieces > 2 * size * self.steps:
+            size *= 2
+        return size
 
 
 @dataclass
@@ -81,7 +94,7 @@ def fit_network(
         columns = sequences(events, shuffle)
         wanted = np.where(columns.positive, columns.items, 0)  # what speaks against an item is read, never predicted
         network.train()
-        for rows in batches(ends - starts, schedule.batch_size, shuffle):
+        for rows in batches(ends - starts, schedule.batch_size(len(starts)), shuffle):
             length = max(1, int((ends[rows] - starts[rows]).max()) - 1)
             inputs = columns.rows(starts[rows], ends[rows] - 1, length)
             targets = targets_of(wanted, starts[rows] + 1, ends[rows], length)

@@ -104,8 +104,8 @@ def _transformer(peer: str, settings: dict[str, Any]) -> Any:
 
     def trainer() -> Any:
         return pytorch_lightning.Trainer(
-            max_epochs=1, accelerator="cpu", logger=False, enable_checkpointing=False,
-            enable_progress_bar=False, enable_model_summary=False, deterministic=True,
+            max_epochs=1, accelerator="auto", devices=1, logger=False, enable_checkpointing=False,
+            enable_progress_bar=False, enable_model_summary=False, deterministic="warn",
         )  # fmt: skip
 
     if peer == "esasrec":
