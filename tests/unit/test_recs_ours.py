@@ -7,11 +7,12 @@ import torch
 
 from deploy.recs.cuts import LEAVE_ONE_OUT, split_by, validation_split
 from deploy.recs.interactions import Interactions
-from deploy.recs.item_models import cosine, ease, following, require_few_items
+from deploy.recs.item_models import MIRRORED_AT_ONCE, cosine, ease, following, require_few_items
+from deploy.recs.ours.content import DIMENSIONS, content_vectors, texts_to_encode
 from deploy.recs.ours.evidence import DAY_MS, Evidence, baskets_ago
 from deploy.recs.ours.network import NetworkShape, SequenceNetwork
 from deploy.recs.ours.network_training import FittedNetwork, Schedule, fit_network
-from deploy.recs.ours.portrait import PortraitRanker
+from deploy.recs.ours.portrait import PortraitRanker, earlier_windows
 from deploy.recs.ours.ranker import OUT, Lesson, train_ranker
 from deploy.recs.ours.sequences import MOST_PIECES, sequences, windows
 from schemas.errors import ConfigError
@@ -183,13 +184,69 @@ def test_the_ranker_finds_the_feature_that_matters_and_leaves_padding_out(cycles
 
 def test_lists_are_right_where_the_answer_is_certain_and_the_same_again_for_a_seed(cycles: Interactions) -> None:
     split = split_by(LEAVE_ONE_OUT, cycles)
-    texts, tags = [""] * ITEMS, [[]] * ITEMS
 
     def lists(seed: int) -> np.ndarray:
-        model = PortraitRanker([validation_split(split)], texts, tags, seed, SMALL, QUICK)
+        model = PortraitRanker([validation_split(split)], None, seed, SMALL, QUICK)
         model.fit(split.train)
         return model.scores(split.users)
 
     scores = lists(1)
     assert np.mean([row.argmax() == truth[0] for row, truth in zip(scores, split.truths, strict=True)]) > 0.9
     np.testing.assert_array_equal(scores, lists(1))
+
+
+def test_leave_one_out_has_two_earlier_windows_where_people_did_enough(cycles: Interactions) -> None:
+    first, second = earlier_windows(split_by(LEAVE_ONE_OUT, cycles))
+    assert len(second.train) == len(first.train) - 150
+    assert len(earlier_windows(split_by(LEAVE_ONE_OUT, recorded([[1, 2, 3], [4, 5, 6]])))) == 1
+
+
+def test_meanings_stand_beside_words_and_what_all_items_share_tells_nothing() -> None:
+    random = np.random.default_rng(5)
+    items = 3 * DIMENSIONS
+    own = random.normal(size=(items, 80)).astype(np.float32)
+    shared = 100 * random.normal(size=80).astype(np.float32)
+    texts = [" ".join(f"word{word}" for word in random.integers(0, 200, 8)) for _ in range(items)]
+    words = content_vectors(texts, [[]] * items)
+    both = content_vectors(texts, [[]] * items, own + shared)
+    assert words is not None and both is not None
+    np.testing.assert_allclose(both[:, : words.shape[1]], words)
+    meanings = both[:, words.shape[1] :]
+    assert meanings.shape == (items, DIMENSIONS)
+    np.testing.assert_allclose(np.linalg.norm(meanings, axis=1), DIMENSIONS**0.5, rtol=1e-4)
+    np.testing.assert_allclose(np.abs(meanings @ meanings.T), np.abs(whitened_again(own)), atol=0.5)
+
+
+def whitened_again(own: np.ndarray) -> np.ndarray:
+    """By the covariance's eigenvectors instead of singular vectors."""
+    centred = own - own.mean(axis=0)
+    values, vectors = np.linalg.eigh(centred.T @ centred)
+    white = centred @ (vectors[:, -DIMENSIONS:] / np.sqrt(values[-DIMENSIONS:]))
+    white *= DIMENSIONS**0.5 / np.linalg.norm(white, axis=1, keepdims=True)
+    return white @ white.T
+
+
+def test_the_text_encoder_reads_nothing_where_few_items_have_a_text() -> None:
+    items = 2 * DIMENSIONS
+    assert texts_to_encode([""] * items, [["red"]] * items) == []
+    assert texts_to_encode(["short"] * 5, [[]] * 5) == []
+    assert texts_to_encode(["A kettle"] * items, [["red", "steel"]] * items)[0] == "A kettle\nred, steel"
+
+
+def test_batches_grow_with_what_there_is_to_learn_from() -> None:
+    schedule = Schedule(batch_sizes=(16, 128), steps=100)
+    assert [schedule.batch_size(pieces) for pieces in (1, 3_200, 3_201, 6_401, 10**7)] == [16, 16, 32, 64, 128]
+
+
+def test_ease_of_more_items_than_a_block_is_the_closed_form() -> None:
+    users_items = sparse.random(900, 2 * MIRRORED_AT_ONCE + 9, 0.03, format="csr", dtype=np.float32, random_state=2)
+    users_items.data[:] = 1
+    inverse = np.linalg.inv((users_items.T @ users_items).toarray().astype(np.float64) + 50 * np.eye(users_items.shape[1]))
+    expected = -inverse / np.diag(inverse)
+    np.fill_diagonal(expected, 0)
+    np.testing.assert_allclose(ease(users_items, 50.0), expected, atol=1e-5)
+
+
+def test_products_with_item_models_copy_none_of_them(cycles: Interactions) -> None:
+    taken = sparse.csr_matrix(np.eye(ITEMS, dtype=np.float32))
+    assert all(matrix.flags.c_contiguous for matrix in (ease(taken), cosine(taken), following(cycles)))

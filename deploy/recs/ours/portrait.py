@@ -10,7 +10,6 @@ import numpy.typing as npt
 from deploy.recs.cuts import validation_split
 from deploy.recs.interactions import Floats, Interactions, Ints
 from deploy.recs.measures import gains
-from deploy.recs.ours.content import content_vectors
 from deploy.recs.ours.evidence import Candidates, Evidence
 from deploy.recs.ours.network import NetworkShape
 from deploy.recs.ours.network_training import FittedNetwork, Schedule, fit_network
@@ -30,14 +29,14 @@ OnStep = Callable[[str, int, int], None]
 class PortraitRanker:
     """Learns from all of a split's train; how long and with which weights, from `windows`: earlier cuts inside that train.
 
-    The newest window comes first: it decides for how many epochs networks are fitted. `texts` and `tags` say what items are.
+    The newest window comes first: it decides for how many epochs networks are fitted. `content` is `content_vectors` of the
+    items.
     """
 
     def __init__(
         self,
         windows: Sequence[Split],
-        texts: Sequence[str],
-        tags: Sequence[Sequence[str]],
+        content: Floats | None,
         seed: int,
         shape: NetworkShape | None = None,
         schedule: Schedule | None = None,
@@ -45,7 +44,7 @@ class PortraitRanker:
     ) -> None:
         self.windows, self.seed, self.on_step = windows, seed, on_step
         self.shape, self.schedule = shape or NetworkShape(), schedule or Schedule()
-        self.content = content_vectors(texts, tags)
+        self.content = content
 
     def fit(self, train: Interactions) -> None:
         """Learn from these events; the windows must lie inside them."""
@@ -92,11 +91,10 @@ class PortraitRanker:
 
 
 def earlier_windows(split: Split) -> list[Split]:
-    """Earlier cuts inside what `split` knows, the newest first: one, or of a global cut two, since weeks differ."""
+    """Earlier cuts inside what `split` knows, the newest first: two where people did enough, since one teaches little."""
     windows = [validation_split(split)]
-    if split.cut_ms is not None:
-        with suppress(ConfigError):  # nobody is left to ask so early
-            windows.append(validation_split(windows[0]))
+    with suppress(ConfigError):  # nobody is left to ask so early
+        windows.append(validation_split(windows[0]))
     return windows
 
 
