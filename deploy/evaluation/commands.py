@@ -63,7 +63,10 @@ def recs(
     truncate: Annotated[
         int | None, typer.Option(min=1, help="cut every history to its last so many events before training")
     ] = None,
-    threads: Annotated[int, typer.Option(min=1, help="CPU threads of the peers in their own process")] = os.cpu_count() or 1,
+    jobs: Annotated[int, typer.Option(min=1, help="seeds of a model that are fitted side by side")] = os.cpu_count() or 1,
+    threads: Annotated[
+        int | None, typer.Option(min=1, help="CPU threads of a peer in its own process; default: cores by --jobs")
+    ] = None,
     peers_python: Annotated[
         Path, typer.Option(help="the python of the peers' environment, which `make eval-recs-peers` makes")
     ] = Path(".venv-recs-peers/bin/python"),
@@ -88,4 +91,4 @@ def recs(
     """
     from deploy.recs.run import Asked, run
 
-    run(Asked(data, mapping, protocol, models, seeds, truncate, threads, peers_python, cache, csv, out))
+    run(Asked(data, mapping, protocol, models, seeds, truncate, jobs, threads, peers_python, cache, csv, out))

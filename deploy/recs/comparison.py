@@ -1,7 +1,7 @@
 """Tunes every contender on validation, fits it to what is known, and measures it on the test."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -11,6 +11,7 @@ from deploy.recs.contender import Contender, Params
 from deploy.recs.cuts import validation_split
 from deploy.recs.measures import Gains, Reals, gains
 from deploy.recs.remembered import Remembered, fingerprint
+from deploy.recs.side_by_side import gains_of_seeds
 from deploy.recs.split import Split
 from schemas.errors import PortraitError
 
@@ -43,7 +44,7 @@ class Outcome:
 
 @dataclass
 class Comparison:
-    """One split and what has been chosen so far; `chosen` is what the blend reads."""
+    """One split and what has been chosen so far: `chosen` is what the blend reads. Up to `jobs` seeds are fitted at once."""
 
     split: Split
     seeds: Sequence[int]
@@ -51,6 +52,7 @@ class Comparison:
     remembered: Remembered
     chosen: dict[str, Params]
     say: Callable[[str], None]
+    jobs: int = 1
 
     def __post_init__(self) -> None:
         self._validation = validation_split(self.split)
@@ -69,12 +71,11 @@ class Comparison:
             choice, chosen_before = self._choice(contender)
             self.chosen[contender.name] = choice.params
             seeds = self.seeds if contender.random else self.seeds[:1]
-            found = [self._gains(contender, choice.params, seed) for seed in seeds]
+            by_seed, known = self._gains(contender, choice.params, seeds)
         except PortraitError as error:
             self.say(f"{contender.name}: {error}")
             return Outcome(contender.name, missing=str(error))
-        known = chosen_before and all(before for _, before in found)
-        by_seed = [one for one, _ in found]
+        known = known and chosen_before
         return Outcome(contender.name, None, choice, by_seed, known, round(time.monotonic() - began, 1))
 
     def _choice(self, contender: Contender) -> tuple[Choice, bool]:
@@ -94,13 +95,28 @@ class Comparison:
             self.remembered.keep_value({"params": choice.params, "tried": tried}, *key)
         return choice, False
 
-    def _gains(self, contender: Contender, params: Params, seed: int) -> tuple[Gains, bool]:
+    def _gains(self, contender: Contender, params: Params, seeds: Sequence[int]) -> tuple[list[Gains], bool]:
+        """With each seed, and whether all were remembered."""
         version = contender.version()
-        key = ("gains", contender.name, version, self._keys[0], sorted(params.items()), seed)
-        if version is not None and (kept := self.remembered.gains(*key)) is not None:
-            return kept, True
-        with self.steps.step(f"{contender.name}, seed {seed}" if contender.random else contender.name) as on_done:
-            found = gains(contender.fitted(self.split, params, seed, on_done), self.split)
-        if version is not None:
-            self.remembered.keep_gains(found, *key)
-        return found, False
+
+        def key(seed: int) -> tuple[object, ...]:
+            return "gains", contender.name, version, self._keys[0], sorted(params.items()), seed
+
+        found = {seed: None if version is None else self.remembered.gains(*key(seed)) for seed in seeds}
+        new = [seed for seed, kept in found.items() if kept is None]
+        for seed, made in zip(new, self._fitted(contender, params, new), strict=True):
+            found[seed] = made
+            if version is not None:
+                self.remembered.keep_gains(made, *key(seed))
+        return [one for one in found.values() if one is not None], not new
+
+    def _fitted(self, contender: Contender, params: Params, seeds: Sequence[int]) -> Iterator[Gains]:
+        """Fitted and measured, each as soon as it is there; side by side where there are several and jobs for them."""
+        if len(seeds) > 1 and self.jobs > 1:
+            with self.steps.step(f"{contender.name}, {len(seeds)} seeds") as on_done:
+                made = gains_of_seeds(contender, self.split, params, seeds, self.jobs, on_done)
+            yield from made
+            return
+        for seed in seeds:
+            with self.steps.step(f"{contender.name}, seed {seed}" if contender.random else contender.name) as on_done:
+                yield gains(contender.fitted(self.split, params, seed, on_done), self.split)

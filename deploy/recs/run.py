@@ -1,6 +1,7 @@
 """`portrait eval recs` once its options are read: cut, compare, print, write."""
 
 import json
+import os
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -38,7 +39,8 @@ class Asked:
     models: str | None
     seeds: str
     truncate: int | None
-    threads: int
+    jobs: int
+    threads: int | None
     peers_python: Path
     cache: Path | None
     csv: Path | None
@@ -75,7 +77,8 @@ def run(asked: Asked) -> None:
         **about,
         **as_json(found, outcomes),
         "seeds": seeds,
-        "threads": asked.threads,
+        "jobs": asked.jobs,
+        "threads": threads_of(asked),
         "seconds": round(time.perf_counter() - began, 1),
         **meter.report(),
     }
@@ -88,6 +91,11 @@ def run(asked: Asked) -> None:
     write_page(page, found, report)
     console.print(f"HTML report: {page}", soft_wrap=True)
     print(json.dumps(report, ensure_ascii=False))
+
+
+def threads_of(asked: Asked) -> int:
+    """Of each process of a peer: as asked for, or so many that those which run at once keep every core busy."""
+    return asked.threads or max(1, (os.cpu_count() or 1) // asked.jobs)
 
 
 def read_seeds(text: str) -> list[int]:
@@ -142,9 +150,9 @@ def _compare(
 ) -> list[Outcome]:
     chosen: dict[str, Params] = {}
     keep = None if asked.cache is None else asked.cache / "peers"
-    contenders = line_up(names, data, chosen, asked.peers_python, asked.threads, keep)
+    contenders = line_up(names, data, chosen, asked.peers_python, threads_of(asked), keep)
 
     def say(line: str) -> None:
         console.print(line, soft_wrap=True)
 
-    return Comparison(split, seeds, steps, Remembered(asked.cache), chosen, say).run(contenders)
+    return Comparison(split, seeds, steps, Remembered(asked.cache), chosen, say, asked.jobs).run(contenders)

@@ -3,11 +3,14 @@
 import csv
 import gzip
 import json
+import multiprocessing
+import os
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from typer.testing import CliRunner
 
 from deploy.cli import app
@@ -71,6 +74,22 @@ def test_a_folder_becomes_a_table_a_page_a_csv_and_a_line_of_json(shop: Path, tm
     lines = list(csv.DictReader((tmp_path / "table.csv").read_text().splitlines()))
     assert {line["model"] for line in lines} == set(ndcg)
     assert "item-knn" in output and "NDCG@10" in output
+
+
+def test_seeds_side_by_side_give_what_they_give_one_after_another(shop: Path, tmp_path: Path) -> None:
+    arguments = ("--data", shop, "--models", "popularity,portrait", "--seeds", "3,1", "--out", tmp_path / "p.html")
+    threads = torch.get_num_threads()
+    torch.set_num_threads(max(1, (os.cpu_count() or 1) // 2))  # as each of two processes has
+    try:
+        status, output = run(*arguments, "--jobs", "1")
+    finally:
+        torch.set_num_threads(threads)
+    assert status == 0, output
+    alone, together = told(output), told(run(*arguments, "--jobs", "2")[1])
+    assert alone["jobs"] == 1 and together["jobs"] == 2
+    assert together["ndcg10_by_seed"]["portrait"] == pytest.approx(alone["ndcg10_by_seed"]["portrait"], abs=1e-4)
+    assert len(set(together["ndcg10_by_seed"]["portrait"])) == 2
+    assert not multiprocessing.active_children()
 
 
 def test_a_rerun_with_a_cache_trains_nothing_and_says_the_same(shop: Path, tmp_path: Path) -> None:

@@ -32,7 +32,8 @@ class PortraitContender:
         return None
 
     def tries(self, split: Split, seed: int, on_done: OnDone) -> Iterator[tuple[Params, Recommender]]:
-        """Nothing is chosen from outside."""
+        """Nothing is chosen from outside; what all seeds share is made here, before they are fitted side by side."""
+        _ = self.content
         return iter(())
 
     def fitted(self, split: Split, params: Params, seed: int, on_done: OnDone) -> Recommender:

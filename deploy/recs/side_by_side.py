@@ -1,0 +1,55 @@
+"""Seeds of one model fitted side by side, each in a process of its own: most of a fit keeps one core busy and no second."""
+
+import multiprocessing
+import os
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from contextlib import contextmanager
+
+from deploy.recs.contender import Contender, Params
+from deploy.recs.measures import Gains, gains
+from deploy.recs.split import Split
+
+THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+
+
+def gains_of_seeds(
+    contender: Contender, split: Split, params: Params, seeds: Sequence[int], jobs: int, on_done: Callable[[int, int], None]
+) -> list[Gains]:
+    """What the model gains with each seed, up to `jobs` at a time; they share the cores.
+
+    Raises:
+        PortraitError: one of them failed; those not yet begun are left.
+    """
+    context = multiprocessing.get_context("spawn")  # a forked process would share the locks of threads it does not have
+    share = max(1, (os.cpu_count() or 1) // jobs)
+    with threads_of_children(share), ProcessPoolExecutor(min(jobs, len(seeds)), context) as pool:
+        futures = [pool.submit(gains_of_seed, contender, split, params, seed) for seed in seeds]
+        try:
+            for done, future in enumerate(as_completed(futures), start=1):
+                future.result()
+                on_done(done, len(seeds))
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            for process in multiprocessing.active_children():
+                process.terminate()
+            raise
+        return [future.result() for future in futures]
+
+
+def gains_of_seed(contender: Contender, split: Split, params: Params, seed: int) -> Gains:
+    """Fit and measure, in a process that nobody watches."""
+    return gains(contender.fitted(split, params, seed, lambda done, total: None), split)
+
+
+@contextmanager
+def threads_of_children(count: int) -> Iterator[None]:
+    """Processes started meanwhile compute with so many threads, or with as many as someone asked for before."""
+    before = {name: os.environ.get(name) for name in THREADS}
+    os.environ.update({name: str(count) for name, value in before.items() if value is None})
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
