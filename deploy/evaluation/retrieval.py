@@ -87,12 +87,17 @@ def rank_held_out(
     allowed = catalogue.available(max(event.event_time_ms for event in person.events))
     allowed[seen[seen >= 0]] = False
     allowed[truth] = True
-    counts = np.array([popularity[item_id] for item_id in catalogue.item_ids], np.float32)
-    spoken = np.array([catalogue.items[item_id].language == person.language for item_id in catalogue.item_ids])
-    own = counts + (counts.max(initial=0.0) + 1) * spoken
+    counts, own = popularity_scores(popularity, person, catalogue)
     scores = catalogue.matrix @ query
     named = covisitation.scores(text) + np.float32(BETWEEN_EQUALS) * scores
     return Hits(*([middle_rank(each, truth, allowed)] for each in (named, scores, counts, own)))
+
+
+def popularity_scores(popularity: Counter[str], person: Person, catalogue: Catalogue) -> tuple[Floats, Floats]:
+    """How many users met each item, and the same with the items of the person's language first; [items] each."""
+    counts = np.array([popularity[item_id] for item_id in catalogue.item_ids], np.float32)
+    spoken = np.array([catalogue.items[item_id].language == person.language for item_id in catalogue.item_ids])
+    return counts, counts + (counts.max(initial=0.0) + 1) * spoken
 
 
 def middle_rank(scores: Floats, truth: int, allowed: "np.ndarray[tuple[int, ...], np.dtype[np.bool_]]") -> float:

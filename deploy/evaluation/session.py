@@ -11,6 +11,7 @@ from rich.console import Console
 
 from consumers.catalog import item_text
 from consumers.catalogue import Catalogue
+from deploy.evaluation.cold_start import cold_start_hits, learn_popularity
 from deploy.evaluation.evidence_check import Facts
 from deploy.evaluation.gate_material import Material, movielens_material, movielens_messages, shop_material
 from deploy.evaluation.gate_replay import Outcome, Replay
@@ -92,6 +93,7 @@ class Findings:
     attacks: list[Verdict] = field(default_factory=list)
     attacks_refused_by_guard: int = 0
     hits: dict[tuple[str, Language], Hits] = field(default_factory=dict)
+    cold_start: Hits = field(default_factory=Hits)
     gate: dict[str, tuple[Material, Outcome]] = field(default_factory=dict)
     samples: list[Author] = field(default_factory=list)
     skipped: list[str] = field(default_factory=list)
@@ -124,6 +126,7 @@ class Session:
         self._revoke([author for author in authors if author.place.shop])
         self._order(authors)
         self._attack([author for author in authors if author.place.shop])
+        self._meet_by_words()
         self._replay_gate()
         return self.findings
 
@@ -132,6 +135,7 @@ class Session:
         messages = list(shop.simulate(EVENTS_PER_USER * len(shop.users)))
         place = Place(SHOP, self._catalogue(SHOP, shop.items), self.settings, shop)
         everyone = shop_people(shop, messages, len(shop.users))
+        self._shop = place, everyone
         self._learn(place, everyone)
         return self._written(place, everyone)
 
@@ -255,6 +259,14 @@ class Session:
             faults = tuple(followed(attack, profile.profile))
             self.findings.attacks.append(Verdict(attack.place, attack.language, attack.given, profile.profile.text, faults))
             self.findings.attacks_refused_by_guard += bool(profile.refused)
+
+    def _meet_by_words(self) -> None:
+        """Lists from a line of free text alone. Last of what uses the shop's catalogue, for it learns what is popular."""
+        place, everyone = self._shop
+        with self.steps.step("cold start by words"):
+            learn_popularity(place, everyone)
+            maker = ListMaker(place, self.encoder, self.user_encoder)
+            self.findings.cold_start = cold_start_hits(everyone, place, maker, self._popularity[place.name])
 
     def _replay_gate(self) -> None:
         """The replay of `make bench-gate`: LLM calls, and changes of interest shown in time."""
