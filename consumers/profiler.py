@@ -9,7 +9,7 @@ from itertools import islice, takewhile
 from pathlib import Path
 
 from consumers.awaited import Awaited
-from consumers.catalogue import Catalogue
+from consumers.catalogue import Catalogue, Floats
 from consumers.consent import consents
 from consumers.fold import is_empty
 from consumers.gate import profile_request, wanted_text
@@ -17,6 +17,7 @@ from consumers.inference import InferenceClient
 from consumers.lists.concepts import NO_CONCEPTS, Concepts, read_edges
 from consumers.lists.exploration import chance_of
 from consumers.lists.features import declared_texts, user_features
+from consumers.lists.list_check import Difference, ListCheck
 from consumers.lists.lists import ListMaker, ListRules
 from consumers.lists.rule_file import read_rules
 from consumers.lists.rules import RuleBook
@@ -25,6 +26,8 @@ from consumers.meetings import meetings
 from consumers.overlay import Touched, fold_batch
 from consumers.runtime.processor import Batch, Output, Outputs, Record, StateKey
 from consumers.search.choice import vector_index
+from consumers.search.exact import ExactIndex
+from consumers.search.vector_index import VectorIndex
 from consumers.statements.feedback import event_weight
 from schemas import metrics
 from schemas.errors import ConfigError
@@ -65,7 +68,10 @@ class Profiler:
         self._settings = settings
         self._list_rules = ListRules.of(settings)
         self._catalogue = Catalogue()
-        self._lists = list_maker(self._list_rules, self._catalogue, settings)
+        index = vector_index(settings.search, self._catalogue.dim)
+        self._lists = list_maker(self._list_rules, self._catalogue, settings, index)
+        exact = list_maker(self._list_rules, self._catalogue, settings, ExactIndex())
+        self._check = ListCheck(exact, settings.profiler.check_every_s)
         self._tag_vectors = TagVectors(inference.encode_texts_soon)
         self._waiting_for_item = Awaited()
         self._waiting_for_text = Awaited()
@@ -128,11 +134,13 @@ class Profiler:
     def _publish_chunk(self, users: Sequence[tuple[StateKey, UserState, Cause]], outputs: Outputs) -> None:
         started = time.perf_counter()
         states = [state for _, state, _ in users]
-        vectors = self._inference.encode_users(user_features(states, self._catalogue, self._tag_vectors))
+        vectors = self._user_vectors(states)
         now_ms = int(time.time() * 1000)
         chances = [chance_of(user_id, state.version) for (_, user_id), state, _ in users]
         lists = self._lists.make(states, vectors, now_ms, chances)
         metrics.LIST_SECONDS.observe(time.perf_counter() - started)
+        if self._check.is_due:
+            self._pending.checked += self._check.compare(states, self._user_vectors, now_ms, chances, lists)
         self._note_missing_texts(users)
         self._pending.lists += len(users)
         self._pending.without_vector += int((~vectors.any(axis=1)).sum())
@@ -154,6 +162,9 @@ class Profiler:
                 cause=cause,
             )
             outputs.records.append(Output(RECOMMENDATIONS, user_id, message))
+
+    def _user_vectors(self, states: Sequence[UserState]) -> Floats:
+        return self._inference.encode_users(user_features(states, self._catalogue, self._tag_vectors))
 
     def _note_missing_texts(self, users: Sequence[tuple[StateKey, UserState, Cause]]) -> None:
         for key, state, _ in users:
@@ -247,19 +258,18 @@ class Profiler:
         self._waiting_for_text.forget(partitions)
 
 
-def list_maker(rules: ListRules, catalogue: Catalogue, settings: Settings) -> ListMaker:
-    """What makes lists of this catalogue as the settings ask: with their vector index, rules file and concepts file.
+def list_maker(rules: ListRules, catalogue: Catalogue, settings: Settings, index: VectorIndex) -> ListMaker:
+    """What makes lists of this catalogue with this index, and with the rules file and the concepts file of the settings.
 
     Raises:
-        ConfigError: a file is missing or wrong, or a client for the vector index is not installed.
-        Retryable: the vector index cannot be reached.
+        ConfigError: a file is missing or wrong.
     """
     files = settings.profiler
     book = RuleBook() if files.rules_file is None else read_rules(_text(files.rules_file), str(files.rules_file))
     concepts = NO_CONCEPTS
     if files.concepts_file is not None:
         concepts = Concepts(read_edges(_text(files.concepts_file), str(files.concepts_file)))
-    return ListMaker(rules, catalogue, vector_index(settings.search, catalogue.dim), book, concepts)
+    return ListMaker(rules, catalogue, index, book, concepts)
 
 
 def _text(path: Path) -> str:
@@ -277,6 +287,7 @@ class _Pending:
         self.lists = 0
         self.without_vector = 0
         self.sources: Counter[str] = Counter()
+        self.checked: list[Difference] = []
         self.asked: dict[StateKey, str] = {}
         self.relisted: list[StateKey] = []
         self.missing_texts: list[tuple[str, StateKey]] = []
@@ -284,6 +295,10 @@ class _Pending:
     def count(self) -> None:
         metrics.LISTS.inc(self.lists)
         metrics.LISTS_WITHOUT_VECTOR.inc(self.without_vector)
+        metrics.LISTS_CHECKED.inc(len(self.checked))
+        for found in self.checked:
+            metrics.LIST_ITEMS_DIFFERING.inc(found.items)
+            metrics.LIST_SCORE_GAP.observe(found.score_gap)
         for source, places in self.sources.items():
             metrics.LIST_PLACES.labels(source=source).inc(places)
         for user in self.users:

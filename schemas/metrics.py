@@ -38,6 +38,13 @@ LISTS_WITHOUT_VECTOR = Counter(
     "portrait_lists_without_vector", "Lists of users nothing is known of: popular and fresh items only"
 )
 LIST_PLACES = Counter("portrait_list_places", "Places of published main lists, by each source that gave the item", ["source"])
+LISTS_CHECKED = Counter("portrait_lists_checked", "Published lists held against a fresh, exact computation")
+LIST_ITEMS_DIFFERING = Counter("portrait_list_items_differing", "Items of checked lists that the fresh ones do not have")
+LIST_SCORE_GAP = Histogram(
+    "portrait_list_score_gap",
+    "Largest difference of a checked list's scores from the fresh ones",
+    buckets=(1e-6, 1e-4, 1e-3, 0.01, 0.1, 1),
+)
 PROFILE_REQUESTS = Counter("portrait_profile_requests", "Profiles asked for", ["reason"])
 CATALOG_ITEMS = Gauge("portrait_catalog_items", "Items with a vector in this worker's catalogue")
 ERASURES = Counter("portrait_erasures", "Users erased")

@@ -132,6 +132,9 @@ class ProfilerSettings(Group):
     diversity: float = Field(0.15, ge=0, le=1, description="0: by score alone; towards 1: items unlike each other")
     diversity_method: Literal["mmr", "dpp"] = "mmr"
     explore_share: float = Field(0.0, ge=0, le=0.5, description="share of the main list drawn by chance from all items")
+    check_every_s: float = Field(
+        10.0, ge=0, description="seconds between two checks of a few lists against a fresh, exact computation; 0: never"
+    )
     rules_file: Path | None = Field(None, description="YAML with the site's rules (docs/rules.md)")
     concepts_file: Path | None = Field(None, description="CSV or JSON lines with edges from items to concepts (docs/rules.md)")
     half_life_h: float = Field(24.0 * 14, gt=0, description="an interest halves in this time")

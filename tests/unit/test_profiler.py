@@ -10,9 +10,11 @@ import numpy.typing as npt
 import pytest
 from pydantic import BaseModel
 
+from consumers.lists.list_check import CHECKED_AT_ONCE, difference
 from consumers.lists.list_rules import ListRules
 from consumers.profiler import RELISTED_PER_BATCH, Profiler
 from consumers.runtime.processor import Batch, Outputs, Record
+from schemas import metrics
 from schemas.errors import ConfigError, Retryable
 from schemas.messages import (
     BehaviorEvent,
@@ -22,6 +24,7 @@ from schemas.messages import (
     MuteControl,
     ProfileRequest,
     Recommendations,
+    RecommendedItem,
     UserAttributes,
     UserProfile,
     encode,
@@ -306,3 +309,42 @@ def test_rules_from_a_file_are_obeyed(tmp_path: Path) -> None:
     site = Site(Settings.model_validate({"profiler": {"rules_file": rules}}))
     first = made(site.turn(site.event("sports-0"))).items[0]
     assert first.item_id == "music-9" and first.reasons[0].text == "Picked by the site: hero"
+
+
+def checks() -> tuple[float, float, float]:
+    """Lists checked so far, items that differed, and the sum of score gaps."""
+    return metrics.LISTS_CHECKED._value.get(), metrics.LIST_ITEMS_DIFFERING._value.get(), metrics.LIST_SCORE_GAP._sum.get()
+
+
+def test_served_lists_are_held_against_fresh_ones_and_what_differs_is_counted() -> None:
+    site = Site(Settings.model_validate({"profiler": {"check_every_s": 1e-9}}))
+    before = checks()
+    for number in range(3):  # more than a batch, so that what is kept between batches takes part
+        site.add_item(f"late-{number}", "sports")
+        site.turn(*(site.event(f"sports-{number}", user_id=f"u{user}") for user in range(20)))
+    checked, differing, gaps = np.subtract(checks(), before)
+    assert checked == 3 * CHECKED_AT_ONCE and differing == 0 and gaps == pytest.approx(0, abs=1e-5)
+    longer = Settings().profiler.model_copy(update={"top_k": 13})
+    site.profiler._lists.rules = ListRules.of(Settings().model_copy(update={"profiler": longer}))
+    before = checks()
+    site.turn(site.event("sports-9"))
+    checked, differing, _ = np.subtract(checks(), before)
+    assert checked == 1 and differing == 3
+
+
+def test_a_check_whose_batch_is_not_committed_counts_nothing_and_zero_seconds_mean_never() -> None:
+    site = Site(Settings.model_validate({"profiler": {"check_every_s": 1e-9}}))
+    before = checks()
+    site.process(site.records([site.event("sports-0")]))
+    assert checks() == before
+    never = Site(Settings.model_validate({"profiler": {"check_every_s": 0}}))
+    never.turn(never.event("sports-0"))
+    assert checks() == before
+
+
+def test_a_difference_is_of_items_and_of_the_scores_of_shared_ones() -> None:
+    def item(item_id: str, score: float) -> RecommendedItem:
+        return RecommendedItem(item_id=item_id, title="t", score=score, reasons=[])
+
+    assert difference([item("a", 1.0), item("b", 0.5), item("c", 0.2)], [item("b", 0.75), item("a", 1.0)]) == (1, 0.25)
+    assert difference([], []) == (0, 0.0)

@@ -1,0 +1,59 @@
+"""Served lists held against a fresh computation: what an index misses, or anything kept between batches spoils, shows here."""
+
+import time
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+from consumers.catalogue import Floats
+from consumers.lists.lists import ListMaker
+from consumers.lists.places import UserLists
+from schemas.messages import RecommendedItem
+from schemas.state import UserState
+
+CHECKED_AT_ONCE = 8
+"""Users of one check: with a large catalogue each costs a look at every item."""
+
+
+class Difference(NamedTuple):
+    """Between a served list and a fresh one: items that only the served one has, and how far the others' scores are apart."""
+
+    items: int
+    score_gap: float
+
+
+def difference(served: Sequence[RecommendedItem], fresh: Sequence[RecommendedItem]) -> Difference:
+    """Of two lists of one user."""
+    scores = {item.item_id: item.score for item in fresh}
+    gaps = [abs(item.score - scores[item.item_id]) for item in served if item.item_id in scores]
+    return Difference(len(served) - len(gaps), max(gaps, default=0.0))
+
+
+class ListCheck:
+    """Makes a few lists anew every `every_s` seconds, 0 for never; `exact` is a list maker of its own with an exact index."""
+
+    def __init__(self, exact: ListMaker, every_s: float) -> None:
+        self._exact, self._every_s = exact, every_s
+        self._due_at = time.monotonic() + every_s
+
+    @property
+    def is_due(self) -> bool:
+        """Whether the next lists should be checked."""
+        return self._every_s > 0 and time.monotonic() >= self._due_at
+
+    def compare(
+        self,
+        states: Sequence[UserState],
+        encode: Callable[[Sequence[UserState]], Floats],
+        now_ms: int,
+        seeds: Sequence[int],
+        served: Sequence[UserLists],
+    ) -> list[Difference]:
+        """Of the first CHECKED_AT_ONCE users; `encode` makes their vectors, once more too.
+
+        Raises:
+            Retryable: the encoder cannot be reached.
+        """
+        self._due_at = time.monotonic() + self._every_s
+        few = states[:CHECKED_AT_ONCE]
+        fresh = self._exact.make(few, encode(few), now_ms, seeds[:CHECKED_AT_ONCE])
+        return [difference(mine.items, anew.items) for mine, anew in zip(served, fresh, strict=False)]
