@@ -139,7 +139,7 @@ class Profiler:
         chances = [chance_of(user_id, state.version) for (_, user_id), state, _ in users]
         lists = self._lists.make(states, vectors, now_ms, chances)
         metrics.LIST_SECONDS.observe(time.perf_counter() - started)
-        if self._check.is_due:
+        if self._check.is_due(now_ms):
             self._pending.checked += self._check.compare(states, self._user_vectors, now_ms, chances, lists)
         self._note_missing_texts(users)
         self._pending.lists += len(users)

@@ -1,6 +1,5 @@
 """Served lists held against a fresh computation: what an index misses, or anything kept between batches spoils, shows here."""
 
-import time
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
@@ -32,13 +31,12 @@ class ListCheck:
     """Makes a few lists anew every `every_s` seconds, 0 for never; `exact` is a list maker of its own with an exact index."""
 
     def __init__(self, exact: ListMaker, every_s: float) -> None:
-        self._exact, self._every_s = exact, every_s
-        self._due_at = time.monotonic() + every_s
+        self._exact, self._every_ms = exact, every_s * 1000
+        self._checked_at_ms = 0
 
-    @property
-    def is_due(self) -> bool:
-        """Whether the next lists should be checked."""
-        return self._every_s > 0 and time.monotonic() >= self._due_at
+    def is_due(self, now_ms: int) -> bool:
+        """Whether lists made now should be checked; a clock that was set back puts nothing off."""
+        return self._every_ms > 0 and abs(now_ms - self._checked_at_ms) >= self._every_ms
 
     def compare(
         self,
@@ -53,7 +51,7 @@ class ListCheck:
         Raises:
             Retryable: the encoder cannot be reached.
         """
-        self._due_at = time.monotonic() + self._every_s
+        self._checked_at_ms = now_ms
         few = states[:CHECKED_AT_ONCE]
         fresh = self._exact.make(few, encode(few), now_ms, seeds[:CHECKED_AT_ONCE])
         return [difference(mine.items, anew.items) for mine, anew in zip(served, fresh, strict=False)]

@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pytest
 from pydantic import BaseModel
 
-from consumers.lists.list_check import CHECKED_AT_ONCE, difference
+from consumers.lists.list_check import CHECKED_AT_ONCE, ListCheck, difference
 from consumers.lists.list_rules import ListRules
 from consumers.profiler import RELISTED_PER_BATCH, Profiler
 from consumers.runtime.processor import Batch, Outputs, Record
@@ -317,7 +317,7 @@ def checks() -> tuple[float, float, float]:
 
 
 def test_served_lists_are_held_against_fresh_ones_and_what_differs_is_counted() -> None:
-    site = Site(Settings.model_validate({"profiler": {"check_every_s": 1e-9}}))
+    site = Site(Settings.model_validate({"profiler": {"check_every_s": 1e-3}}))
     before = checks()
     for number in range(3):  # more than a batch, so that what is kept between batches takes part
         site.add_item(f"late-{number}", "sports")
@@ -333,13 +333,21 @@ def test_served_lists_are_held_against_fresh_ones_and_what_differs_is_counted() 
 
 
 def test_a_check_whose_batch_is_not_committed_counts_nothing_and_zero_seconds_mean_never() -> None:
-    site = Site(Settings.model_validate({"profiler": {"check_every_s": 1e-9}}))
+    site = Site(Settings.model_validate({"profiler": {"check_every_s": 1e-3}}))
     before = checks()
     site.process(site.records([site.event("sports-0")]))
     assert checks() == before
     never = Site(Settings.model_validate({"profiler": {"check_every_s": 0}}))
     never.turn(never.event("sports-0"))
     assert checks() == before
+
+
+def test_a_check_comes_again_after_its_time_and_after_a_clock_that_was_set_back(site: Site) -> None:
+    check = ListCheck(site.profiler._lists, every_s=10.0)
+    assert check.is_due(START_MS)
+    check.compare([], lambda states: np.zeros((0, EMBEDDING_DIM), np.float32), START_MS, [], [])
+    assert not check.is_due(START_MS + 9_999)
+    assert check.is_due(START_MS + 10_000) and check.is_due(START_MS - 10_000)
 
 
 def test_a_difference_is_of_items_and_of_the_scores_of_shared_ones() -> None:
