@@ -2,9 +2,11 @@
 
 import multiprocessing
 import os
+import signal
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import contextmanager
+from multiprocessing.process import BaseProcess
 
 from deploy.recs.contender import Contender, Params
 from deploy.recs.measures import Gains, gains
@@ -23,7 +25,8 @@ def gains_of_seeds(
     """
     context = multiprocessing.get_context("spawn")  # a forked process would share the locks of threads it does not have
     share = max(1, (os.cpu_count() or 1) // jobs)
-    with threads_of_children(share), ProcessPoolExecutor(min(jobs, len(seeds)), context) as pool:
+    others = set(multiprocessing.active_children())
+    with threads_of_children(share), ProcessPoolExecutor(min(jobs, len(seeds)), context, initializer=os.setpgrp) as pool:
         futures = [pool.submit(gains_of_seed, contender, split, params, seed) for seed in seeds]
         try:
             for done, future in enumerate(as_completed(futures), start=1):
@@ -31,8 +34,8 @@ def gains_of_seeds(
                 on_done(done, len(seeds))
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
-            for process in multiprocessing.active_children():
-                process.terminate()
+            for process in set(multiprocessing.active_children()) - others:
+                end(process)
             raise
         return [future.result() for future in futures]
 
@@ -40,6 +43,16 @@ def gains_of_seeds(
 def gains_of_seed(contender: Contender, split: Split, params: Params, seed: int) -> Gains:
     """Fit and measure, in a process that nobody watches."""
     return gains(contender.fitted(split, params, seed, lambda done, total: None), split)
+
+
+def end(process: BaseProcess) -> None:
+    """End it with what it started itself, a peer's own process: it leads a group of its own once it is up."""
+    assert process.pid, "a process that is active has a pid"  # and 0 would be our own group
+    try:
+        os.killpg(process.pid, signal.SIGTERM)
+    except ProcessLookupError:
+        process.terminate()
+    process.join()
 
 
 @contextmanager

@@ -5,18 +5,25 @@ import gzip
 import json
 import multiprocessing
 import os
+import signal
+import threading
+import time
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 import pytest
 import torch
 from typer.testing import CliRunner
 
 from deploy.cli import app
+from deploy.recs.cuts import LEAVE_ONE_OUT, split_by
+from deploy.recs.peers.outside import OutsidePeer
 from deploy.recs.recorded import read_folder
 from deploy.recs.run import read_seeds
-from schemas.errors import ConfigError
+from deploy.recs.side_by_side import gains_of_seeds
+from schemas.errors import ConfigError, PortraitError
 
 QUICK = "popularity,popularity-7d,personal-frequency,item-knn"
 
@@ -85,11 +92,44 @@ def test_seeds_side_by_side_give_what_they_give_one_after_another(shop: Path, tm
     finally:
         torch.set_num_threads(threads)
     assert status == 0, output
-    alone, together = told(output), told(run(*arguments, "--jobs", "2")[1])
+    _, output_of_two = run(*arguments, "--jobs", "2")
+    assert "portrait, seed 3: " in output and "portrait, 2 seeds: " not in output
+    assert "portrait, 2 seeds: " in output_of_two and "portrait, seed 3: " not in output_of_two
+    alone, together = told(output), told(output_of_two)
     assert alone["jobs"] == 1 and together["jobs"] == 2
     assert together["ndcg10_by_seed"]["portrait"] == pytest.approx(alone["ndcg10_by_seed"]["portrait"], abs=1e-4)
     assert len(set(together["ndcg10_by_seed"]["portrait"])) == 2
     assert not multiprocessing.active_children()
+
+
+def test_a_seed_that_fails_in_its_process_is_told_and_leaves_none(shop: Path) -> None:
+    split = split_by(LEAVE_ONE_OUT, read_folder(shop).interactions)
+    fails = OutsidePeer("als", [{}], Path("/bin/false"))
+    with pytest.raises(PortraitError, match="the peer als failed in its process"):
+        gains_of_seeds(fails, split, {}, [1, 2, 3], 2, lambda done, total: None)
+    assert not multiprocessing.active_children()
+
+
+def test_an_interruption_ends_the_seeds_and_the_processes_of_their_peers(shop: Path, tmp_path: Path) -> None:
+    split = split_by(LEAVE_ONE_OUT, read_folder(shop).interactions)
+    python = tmp_path / "python"
+    python.write_text(f"#!/bin/sh\necho $$ > {tmp_path}/pid-$$\nexec sleep 600\n")
+    python.chmod(0o755)
+
+    def interrupt() -> None:
+        while len(list(tmp_path.glob("pid-*"))) < 2:
+            time.sleep(0.05)
+        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)  # as a terminal would, into its wait
+
+    threading.Thread(target=interrupt, daemon=True).start()
+    with pytest.raises(KeyboardInterrupt):
+        gains_of_seeds(OutsidePeer("als", [{}], python), split, {}, [1, 2], 2, lambda done, total: None)
+    assert not multiprocessing.active_children()
+    deadline = time.monotonic() + 10
+    left = [int(path.name[4:]) for path in tmp_path.glob("pid-*")]
+    while any(psutil.pid_exists(pid) for pid in left) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert len(left) == 2 and not any(psutil.pid_exists(pid) for pid in left)
 
 
 def test_a_rerun_with_a_cache_trains_nothing_and_says_the_same(shop: Path, tmp_path: Path) -> None:
