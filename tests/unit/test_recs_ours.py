@@ -1,20 +1,23 @@
 """Portrait's own recommender, on data whose right answers are known."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import scipy.sparse as sparse
 import torch
 
-from deploy.recs.cuts import LEAVE_ONE_OUT, split_by, validation_split
+from deploy.recs.cuts import LEAVE_ONE_OUT, TIME_CUT, split_by, validation_split
 from deploy.recs.interactions import Interactions
 from deploy.recs.item_models import MIRRORED_AT_ONCE, cosine, ease, following, require_few_items
 from deploy.recs.ours.content import DIMENSIONS, content_vectors, texts_to_encode
-from deploy.recs.ours.evidence import DAY_MS, Evidence, baskets_ago
+from deploy.recs.ours.evidence import DAY_MS, POPULARITY_DAYS, Evidence, baskets_ago
 from deploy.recs.ours.network import NetworkShape, SequenceNetwork
 from deploy.recs.ours.network_training import FittedNetwork, Schedule, fit_network
-from deploy.recs.ours.portrait import PortraitRanker, earlier_windows
+from deploy.recs.ours.portrait import PortraitRanker, days_for_newcomers, earlier_windows
 from deploy.recs.ours.ranker import OUT, Lesson, train_ranker
 from deploy.recs.ours.sequences import MOST_PIECES, sequences, windows
+from deploy.recs.split import Split
 from schemas.errors import ConfigError
 from schemas.messages import EVENT_TYPES
 
@@ -193,6 +196,21 @@ def test_lists_are_right_where_the_answer_is_certain_and_the_same_again_for_a_se
     scores = lists(1)
     assert np.mean([row.argmax() == truth[0] for row, truth in zip(scores, split.truths, strict=True)]) > 0.9
     np.testing.assert_array_equal(scores, lists(1))
+
+
+def test_users_without_a_history_get_the_popularity_that_was_best_for_such_users_before() -> None:
+    events = recorded([[1, 2], [1], [], []])  # two took 1 once, one took 2 now
+    events = replace(events, times_ms=np.where(events.items == 1, 0, 100 * DAY_MS))
+    evidence = Evidence(events, 101 * DAY_MS, None, fit_network(events, None, SMALL, Schedule(epochs=1), seed=1))
+    newcomers = np.array([2, 3], np.int32)
+
+    def days(truth: int, users: np.ndarray) -> int | None:
+        truths = [np.array([truth], np.int32)] * len(users)
+        return days_for_newcomers(Split(TIME_CUT, events, users, truths, False, 101 * DAY_MS), evidence)
+
+    assert days(2, newcomers) == POPULARITY_DAYS[0]
+    assert days(1, newcomers) == POPULARITY_DAYS[-1]
+    assert days(1, np.array([0], np.int32)) is None
 
 
 def test_leave_one_out_has_two_earlier_windows_where_people_did_enough(cycles: Interactions) -> None:

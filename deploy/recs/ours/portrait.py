@@ -9,8 +9,8 @@ import numpy.typing as npt
 
 from deploy.recs.cuts import validation_split
 from deploy.recs.interactions import Floats, Interactions, Ints
-from deploy.recs.measures import gains
-from deploy.recs.ours.evidence import Candidates, Evidence
+from deploy.recs.measures import gains, mean_ndcg
+from deploy.recs.ours.evidence import POPULARITY_DAYS, Candidates, Evidence
 from deploy.recs.ours.network import NetworkShape
 from deploy.recs.ours.network_training import FittedNetwork, Schedule, fit_network
 from deploy.recs.ours.ranker import OUT, Lesson, train_ranker
@@ -53,7 +53,10 @@ class PortraitRanker:
         for number, window in enumerate(self.windows):
             network = self.fit_network(window.train, f"network of window {number + 1}", epochs, newest)
             epochs = epochs or network.epochs
-            lessons.append(self.lesson(window, network))
+            evidence = self.evidence_of(window.train, moment_of(window), network)
+            lessons.append(self.lesson(window, evidence))
+            if window is newest:
+                self.newcomer_days = days_for_newcomers(window, evidence)
         self.ranker = train_ranker(lessons, self.seed)
         network = self.fit_network(train, "network", epochs, newest)
         self.remove_seen = newest.remove_seen
@@ -71,10 +74,8 @@ class PortraitRanker:
         """What these events say."""
         return Evidence(events, now_ms, self.content, network)
 
-    def lesson(self, window: Split, network: FittedNetwork) -> Lesson:
+    def lesson(self, window: Split, evidence: Evidence) -> Lesson:
         """What the window's users were offered, and what they took."""
-        now_ms = window.cut_ms if window.cut_ms is not None else int(window.train.times_ms.max())
-        evidence = self.evidence_of(window.train, now_ms, network)
         chosen = np.random.default_rng(self.seed).permutation(len(window.users))[:MOST_TAUGHT]
         chunks = [chosen[first : first + USERS_AT_ONCE] for first in range(0, len(chosen), USERS_AT_ONCE)]
         offered = stacked([evidence.candidates(window.users[chunk], window.remove_seen) for chunk in chunks])
@@ -87,7 +88,40 @@ class PortraitRanker:
         for first in range(0, len(users), USERS_AT_ONCE):
             offered = self.evidence.candidates(users[first : first + USERS_AT_ONCE], self.remove_seen)
             np.put_along_axis(scores[first : first + USERS_AT_ONCE], offered.items, self.ranker.scores(offered), axis=1)
+        if self.newcomer_days is not None:
+            scores[without_history(self.evidence.events, users)] = self.evidence.item_features[
+                f"popularity_{self.newcomer_days}"
+            ]
         return scores
+
+
+def moment_of(window: Split) -> int:
+    """When its lists are made."""
+    return window.cut_ms if window.cut_ms is not None else int(window.train.times_ms.max())
+
+
+def without_history(events: Interactions, users: Ints) -> npt.NDArray[np.bool_]:
+    """Which of these users have no event [n]."""
+    bounds = events.bounds()
+    none: npt.NDArray[np.bool_] = bounds[users + 1] == bounds[users]
+    return none
+
+
+def days_for_newcomers(window: Split, evidence: Evidence) -> int | None:
+    """Of how many days popularity makes the best lists for a window's users without a history; None where all have one.
+
+    Nothing tells such users apart, and too few of them teach a ranker when it should trust which popularity.
+    """
+    new = np.flatnonzero(without_history(window.train, window.users))
+    if not len(new):
+        return None
+    asked = replace(window, users=window.users[new], truths=[window.truths[place] for place in new])
+
+    def worth(days: int) -> float:
+        counts = evidence.item_features[f"popularity_{days}"]
+        return mean_ndcg(np.broadcast_to(counts, (len(new), len(counts))), asked)
+
+    return max(POPULARITY_DAYS, key=worth)
 
 
 def earlier_windows(split: Split) -> list[Split]:
