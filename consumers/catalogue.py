@@ -68,6 +68,7 @@ class Catalogue:
         self._items: dict[str, Item] = {}
         self._vectors_without_item: dict[str, Floats] = {}
         self._rows: dict[str, int] = {}
+        self._row_by_number: dict[int, int] = {}
         self._vectors = ItemVectors(FIRST_CAPACITY, dim)
         self._facts = np.zeros(FIRST_CAPACITY, _FACTS)
         self.languages: Counter[Language] = Counter()
@@ -126,6 +127,19 @@ class Catalogue:
         """Rows of these items, int64 in their order; -1 where the item is not recommendable."""
         row_of = self._rows.get
         return np.array([row_of(item_id, -1) for item_id in item_ids], dtype=np.int64)  # type: ignore[arg-type]
+
+    def numbers(self, rows: Rows) -> npt.NDArray[np.int64]:
+        """How models know these items, int64 in the shape of `rows`: numbers made of their ids alone; 0 for row -1."""
+        if not len(self):
+            return np.zeros(rows.shape, np.int64)
+        numbers: npt.NDArray[np.int64] = np.where(rows >= 0, self.tie_break.view(np.int64)[rows], 0)
+        return numbers
+
+    def rows_of_numbers(self, numbers: npt.NDArray[np.int64]) -> Rows:
+        """Rows of the items that models know by these numbers, in their shape; -1 where the item is not recommendable."""
+        row_of = self._row_by_number.get
+        found = np.array([row_of(number, -1) for number in numbers.ravel().tolist()], np.int64)
+        return found.reshape(numbers.shape)
 
     def rows_with_tag(self, tag: str) -> Rows:
         """Rows of the items that carry this tag, whatever its letter case; int64, ascending."""
@@ -237,7 +251,9 @@ class Catalogue:
         self.covisitation.add(row)
         self._rows[item.item_id] = row
         self._set_vector(row, vector)
-        self._facts["tie_break"][row] = _tie_break(item.item_id)
+        number = item_number(item.item_id)
+        self._facts["tie_break"][row] = number % 2**64
+        self._row_by_number[number] = row
         self._describe(row, item)
         self._arrivals[item.item_id] = None
 
@@ -277,6 +293,7 @@ class Catalogue:
             self._facts[row] = self._facts[last]
             self.item_ids[row] = moved_id
             self._rows[moved_id] = row
+            self._row_by_number[item_number(moved_id)] = row
             self._describe(row, self._items[moved_id])
         self.popularity.move(last, row)
         self.covisitation.move(last, row)
@@ -284,8 +301,11 @@ class Catalogue:
         self._tell("items", last)
         self.item_ids.pop()
         del self._rows[item_id]
+        del self._row_by_number[item_number(item_id)]
         self._arrivals.pop(item_id, None)
 
 
-def _tie_break(item_id: str) -> int:
-    return int.from_bytes(hashlib.blake2b(item_id.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "little")
+def item_number(item_id: str) -> int:
+    """A number of 64 bits, with a sign and never 0, made of the id alone: how models know an item."""
+    digest = hashlib.blake2b(item_id.encode("utf-8", "surrogatepass"), digest_size=8).digest()
+    return int.from_bytes(digest, "little", signed=True) or 1

@@ -15,6 +15,18 @@ REACH = 10
 Numbers = npt.NDArray[np.float64]
 
 
+def learn_from(
+    new: Sequence[BehaviorEvent], state: UserState, catalogue: Catalogue, type_weights: Mapping[EventType, float]
+) -> None:
+    """Let the catalogue learn what is popular, and what goes together, from events that a user's `state` has by now."""
+    events = [event for event in new if event.item_id is not None]
+    if not events:
+        return
+    weights = [event_weight(event.type, event.value, type_weights) for event in events]
+    catalogue.observe([event.item_id for event in events], weights, [event.event_time_ms for event in events])
+    catalogue.covisitation.observe(*meetings(new, state, type_weights, catalogue))
+
+
 def meetings(
     new: Sequence[BehaviorEvent], state: UserState, type_weights: Mapping[EventType, float], catalogue: Catalogue
 ) -> tuple[Rows, Rows, Numbers, Numbers]:

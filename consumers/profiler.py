@@ -1,6 +1,7 @@
 """The profiler: folds behaviour, attributes, controls and finished profiles into user states, and publishes what follows
 from them: a fresh list per user and micro-batch, and requests for new profile texts. It never waits for a text."""
 
+import logging
 import time
 import uuid
 from collections import Counter, defaultdict
@@ -9,26 +10,27 @@ from itertools import islice, takewhile
 from pathlib import Path
 
 from consumers.awaited import Awaited
-from consumers.catalogue import Catalogue, Floats
+from consumers.catalogue import Catalogue
 from consumers.consent import consents
+from consumers.encoded_users import EncodedUsers
 from consumers.fold import is_empty
 from consumers.gate import profile_request, wanted_text
 from consumers.inference import InferenceClient
 from consumers.lists.concepts import NO_CONCEPTS, Concepts, read_edges
 from consumers.lists.exploration import chance_of
 from consumers.lists.features import declared_texts, user_features
+from consumers.lists.learned_ranker import read_ranker
 from consumers.lists.list_check import Difference, ListCheck
 from consumers.lists.lists import ListMaker, ListRules
 from consumers.lists.rule_file import read_rules
 from consumers.lists.rules import RuleBook
 from consumers.lists.tag_vectors import TagVectors
-from consumers.meetings import meetings
+from consumers.meetings import learn_from
 from consumers.overlay import Touched, fold_batch
 from consumers.runtime.processor import Batch, Output, Outputs, Record, StateKey
 from consumers.search.choice import vector_index
 from consumers.search.exact import ExactIndex
 from consumers.search.vector_index import VectorIndex
-from consumers.statements.feedback import event_weight
 from schemas import metrics
 from schemas.errors import ConfigError
 from schemas.messages import Cause, Item, ItemVector, Recommendations
@@ -47,6 +49,8 @@ from schemas.topics import (
     USER_STATE,
     Topic,
 )
+
+log = logging.getLogger("portrait.profiler")
 
 START_BUDGET_S = 60.0
 RELISTED_PER_BATCH = 32
@@ -72,6 +76,7 @@ class Profiler:
         self._lists = list_maker(self._list_rules, self._catalogue, settings, index)
         exact = list_maker(self._list_rules, self._catalogue, settings, ExactIndex())
         self._check = ListCheck(exact, settings.profiler.check_every_s)
+        self._ranker_version: str | None = None
         self._tag_vectors = TagVectors(inference.encode_texts_soon)
         self._waiting_for_item = Awaited()
         self._waiting_for_text = Awaited()
@@ -134,17 +139,17 @@ class Profiler:
     def _publish_chunk(self, users: Sequence[tuple[StateKey, UserState, Cause]], outputs: Outputs) -> None:
         started = time.perf_counter()
         states = [state for _, state, _ in users]
-        vectors = self._user_vectors(states)
+        vectors, expected = self._encoded(states)
+        version = self._ranker_of_encoder()
         now_ms = int(time.time() * 1000)
         chances = [chance_of(user_id, state.version) for (_, user_id), state, _ in users]
-        lists = self._lists.make(states, vectors, now_ms, chances)
+        lists = self._lists.make(states, vectors, now_ms, chances, expected)
         metrics.LIST_SECONDS.observe(time.perf_counter() - started)
         if self._check.is_due(now_ms):
-            self._pending.checked += self._check.compare(states, self._user_vectors, now_ms, chances, lists)
+            self._pending.checked += self._check.compare(states, self._encoded, now_ms, chances, lists)
         self._note_missing_texts(users)
         self._pending.lists += len(users)
         self._pending.without_vector += int((~vectors.any(axis=1)).sum())
-        version = self._inference.model_version(USER_ENCODER.name)
         for ((_, user_id), state, cause), made in zip(users, lists, strict=True):
             for item in made.items:
                 for source in item.sources:
@@ -163,7 +168,18 @@ class Profiler:
             )
             outputs.records.append(Output(RECOMMENDATIONS, user_id, message))
 
-    def _user_vectors(self, states: Sequence[UserState]) -> Floats:
+    def _ranker_of_encoder(self) -> str:
+        """The version of user_encoder that answered; its ranker ranks from now on."""
+        version = self._inference.model_version(USER_ENCODER.name)
+        if version != self._ranker_version:
+            ranker = read_ranker(self._inference.ranker(), self._list_rules.weights)
+            self._lists.ranker = ranker
+            self._check.rank_by(ranker)
+            self._ranker_version = version
+            log.info("lists are ranked by user_encoder version %s%s", version, "'s own ranker" if ranker.wants_details else "")
+        return version
+
+    def _encoded(self, states: Sequence[UserState]) -> EncodedUsers:
         return self._inference.encode_users(user_features(states, self._catalogue, self._tag_vectors))
 
     def _note_missing_texts(self, users: Sequence[tuple[StateKey, UserState, Cause]]) -> None:
@@ -237,14 +253,8 @@ class Profiler:
             self._erased_at_ms[user.key] = user.erased_at_ms
             if len(self._erased_at_ms) > MAX_ERASURES:
                 del self._erased_at_ms[next(iter(self._erased_at_ms))]
+        learn_from(user.events, user.state, self._catalogue, self._settings.fold.type_weights)
         item_ids = [event.item_id for event in user.events if event.item_id is not None]
-        if not item_ids:
-            return
-        rules = self._settings.fold
-        weights = [event_weight(event.type, event.value, rules.type_weights) for event in user.events if event.item_id]
-        times_ms = [event.event_time_ms for event in user.events if event.item_id]
-        self._catalogue.observe(item_ids, weights, times_ms)
-        self._catalogue.covisitation.observe(*meetings(user.events, user.state, rules.type_weights, self._catalogue))
         for item_id, row in zip(item_ids, self._catalogue.rows(item_ids), strict=True):
             if row < 0:
                 self._waiting_for_item.add(item_id, user.key)

@@ -11,6 +11,7 @@ from deploy import ask_commands, dead_letter_commands, live_commands, produce_co
 from deploy.demo import commands as demo_commands
 from deploy.evaluation import commands as evaluation_commands
 from deploy.local import commands as local_stack
+from deploy.training import commands as training_commands
 from deploy.tuning import commands as tuning_commands
 from schemas.errors import ConfigError, PortraitError
 
@@ -60,6 +61,7 @@ ask_commands.register(app)
 state_commands.register(app)
 dead_letter_commands.register(app)
 tuning_commands.register(app)
+training_commands.register(app)
 evaluation_commands.register(app)
 
 if __name__ == "__main__":

@@ -8,6 +8,13 @@ EMBEDDING_DIM = 384
 DEMOGRAPHICS_DIM = 4
 """DEMOGRAPHICS holds: age / 100 (0 unknown), then one-hot male, female, other."""
 
+NEXT_ITEMS = 160
+"""Items that user_encoder expects next of each user: 40 by each of NEXT_SCORES, so perhaps some more than once."""
+
+NEXT_SCORES = ("log_share", "ease", "cosine", "following")
+"""What it says of each: the logarithm of the share that the sequence network gives it, and what three item-to-item models add
+up to over the history (deploy/recs/item_models.py)."""
+
 
 @dataclass(frozen=True)
 class Tensor:
@@ -40,6 +47,7 @@ USER_ENCODER = ModelContract(
     "user_encoder",
     inputs=(
         Tensor("HISTORY_VECTORS", "FP16", (-1, EMBEDDING_DIM)),  # item vectors, oldest first; most of what is sent
+        Tensor("HISTORY_ITEMS", "INT64", (-1,)),  # a number made of the item's id; 0 at padding
         Tensor("HISTORY_TYPES", "INT32", (-1,)),  # 1 + index in EVENT_TYPES
         Tensor("HISTORY_AGES", "FP32", (-1,)),  # hours between the event and the user's newest one
         Tensor("HISTORY_VALUES", "FP32", (-1,)),  # rating, seconds or quantity; NaN where there is none
@@ -47,7 +55,12 @@ USER_ENCODER = ModelContract(
         Tensor("PROFILE_VECTOR", "FP32", (EMBEDDING_DIM,)),  # profile text; zeros where there is none
         Tensor("DEMOGRAPHICS", "FP32", (DEMOGRAPHICS_DIM,)),
     ),
-    outputs=(Tensor("USER_VECTOR", "FP32", (EMBEDDING_DIM,)),),  # unit length; zeros where nothing is known
+    outputs=(
+        Tensor("USER_VECTOR", "FP32", (EMBEDDING_DIM,)),  # unit length; zeros where nothing is known
+        Tensor("NEXT_ITEMS", "INT64", (NEXT_ITEMS,)),  # as in HISTORY_ITEMS; 0 where there is none
+        Tensor("NEXT_SCORES", "FP32", (NEXT_ITEMS, len(NEXT_SCORES))),
+        Tensor("RANKER", "BYTES", (1,)),  # only when asked for: the ranker trained with this version, as JSON; empty: none
+    ),
 )
 
 # The tensors of Triton's vLLM backend: no batch dimension, decoupled responses, batching inside the model.

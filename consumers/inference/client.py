@@ -11,6 +11,7 @@ import numpy.typing as npt
 import tritonclient.grpc as triton
 from tritonclient.utils import InferenceServerException
 
+from consumers.encoded_users import EncodedUsers, NextItems
 from consumers.inference.connection import connection, tensor_input, translated_errors
 from consumers.inference.guard import Guard, repeated
 from consumers.inference.refused_texts import Vectors, without_refused
@@ -25,6 +26,8 @@ log = logging.getLogger("portrait.inference")
 CHARACTERS_PER_CALL = 16_384  # keeps a call of long texts well inside its deadline
 CHARACTERS_PER_TEXT = 2048  # text_encoder reads no more of a text
 POLL_S = 0.1
+USER_ANSWERS = ("USER_VECTOR", "NEXT_ITEMS", "NEXT_SCORES")
+NUMPY_TYPES = {"FP16": np.float16, "FP32": np.float32, "INT32": np.int32, "INT64": np.int64}
 
 
 class InferenceClient:
@@ -86,16 +89,27 @@ class InferenceClient:
 
     def _encode_chunk(self, texts: Sequence[str]) -> Vectors:
         rows = np.array([[text.encode(errors="replace")] for text in texts], dtype=object)
-        return self._infer(TEXT_ENCODER, {"TEXT": rows})
+        return self._infer(TEXT_ENCODER, {"TEXT": rows}, ("EMBEDDING",))[0]
 
-    def encode_users(self, features: Mapping[str, npt.NDArray[Any]]) -> Vectors:
-        """Unit vectors of users, [n, d]; zeros where nothing is known. `features` are the inputs of USER_ENCODER by name."""
+    def encode_users(self, features: Mapping[str, npt.NDArray[Any]]) -> EncodedUsers:
+        """What user_encoder says of users, in their order. `features` are the inputs of USER_ENCODER by name."""
         users = len(features["HISTORY_TYPES"])
-        vectors = [np.zeros((0, EMBEDDING_DIM), np.float32)]
+        found = [(np.zeros((0, EMBEDDING_DIM), np.float32), *NextItems.none(0))]
         for start in range(0, users, self._settings.max_batch):
             chunk = {name: array[start : start + self._settings.max_batch] for name, array in features.items()}
-            vectors.append(self._infer(USER_ENCODER, without_common_padding(chunk)))
-        return np.concatenate(vectors)
+            vectors, numbers, scores = self._infer(USER_ENCODER, without_common_padding(chunk), USER_ANSWERS)
+            found.append((vectors, numbers, scores))
+        vectors, numbers, scores = (np.concatenate(parts) for parts in zip(*found, strict=True))
+        return EncodedUsers(vectors, NextItems(numbers, scores))
+
+    def ranker(self) -> str:
+        """The ranker that was trained together with the user_encoder that is loaded, as JSON; empty for the plain one."""
+        nobody = {
+            tensor.name: np.zeros([1, *(max(size, 1) for size in tensor.shape)], NUMPY_TYPES[tensor.datatype])
+            for tensor in USER_ENCODER.inputs
+        }
+        [answer] = self._infer(USER_ENCODER, nobody, ("RANKER",))
+        return str(answer.ravel()[0].decode())
 
     def generate(self, prompt: str, sampling: Sampling, on_piece: Callable[[str], None] | None = None) -> "Future[Generation]":
         """Ask for a text; many may be in flight. Cancelling the future frees the server of it.
@@ -117,22 +131,28 @@ class InferenceClient:
                 "or set PORTRAIT_TRITON__GRPC_ADDRESS to where it is"
             )
 
-    def _infer(self, contract: ModelContract, arrays: Mapping[str, npt.NDArray[Any]]) -> Vectors:
-        """One call behind its breaker, repeated inside the budget; the call that probes a server is made once."""
+    def _infer(
+        self, contract: ModelContract, arrays: Mapping[str, npt.NDArray[Any]], wanted: Sequence[str]
+    ) -> list[npt.NDArray[Any]]:
+        """The outputs `wanted`, by one call behind its breaker, repeated inside the budget; a probe of a server is not."""
         inputs = [tensor_input(tensor.name, tensor.datatype, arrays[tensor.name]) for tensor in contract.inputs]
         with self._guards[contract.name].call() as admission:
             budget_s = 0.0 if admission.probe else self._settings.retry_budget_s
-            return repeated(lambda: self._attempt(contract, inputs), budget_s, CALLS_REPEATED.labels(contract.name).inc)
+            count = CALLS_REPEATED.labels(contract.name).inc
+            return repeated(lambda: self._attempt(contract, inputs, wanted), budget_s, count)
 
-    def _attempt(self, contract: ModelContract, inputs: list[Any]) -> Vectors:
+    def _attempt(self, contract: ModelContract, inputs: list[Any], wanted: Sequence[str]) -> list[npt.NDArray[Any]]:
         timeout_s = self._settings.encoder_timeout_s
         with INFERENCE_SECONDS.labels(contract.name).time(), translated_errors(contract.name, self._address):
-            result = self._client.infer(contract.name, inputs, client_timeout=timeout_s, timeout=int(timeout_s * 1e6))
+            outputs = [triton.InferRequestedOutput(name) for name in wanted]
+            result = self._client.infer(
+                contract.name, inputs, outputs=outputs, client_timeout=timeout_s, timeout=int(timeout_s * 1e6)
+            )
         self._versions[contract.name] = result.get_response().model_version
-        vectors: Vectors | None = result.as_numpy(contract.outputs[0].name)
-        if vectors is None:
-            raise ConfigError(f"{contract.name} at {self._address} answered without {contract.outputs[0].name}")
-        return vectors
+        answers = [result.as_numpy(name) for name in wanted]
+        if missing := [name for name, answer in zip(wanted, answers, strict=True) if answer is None]:
+            raise ConfigError(f"{contract.name} at {self._address} answered without {', '.join(missing)}")
+        return answers
 
 
 def chunks_of_texts(texts: Sequence[str], max_texts: int) -> Iterator[list[str]]:

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from consumers.catalogue import Floats, Rows
 
-Bits = npt.NDArray[np.uint8]
+Bits = npt.NDArray[np.uint16]
 
 
 class Source(IntFlag):
@@ -23,6 +23,7 @@ class Source(IntFlag):
     EXPLORATION = 32
     PINNED = 64
     CONCEPT = 128
+    SEQUENCE = 256
 
 
 NAMES: dict[Source, str] = {source: str(source.name).lower() for source in Source}
@@ -61,7 +62,7 @@ class Candidates:
 
     def came_from(self, source: Source) -> npt.NDArray[np.bool_]:
         """Which of them that source gave, [users, n]."""
-        return (self.sources & np.uint8(source)) > 0
+        return (self.sources & np.uint16(source)) > 0
 
 
 @dataclass
@@ -100,7 +101,7 @@ def merge(offers: Sequence[Offer], blocked: Sequence[Rows], items: int) -> Candi
     places = np.arange(len(starts)) - np.repeat(np.cumsum(counts) - counts, counts)
     found = Candidates(
         np.full((len(rows), width), -1, np.int64),
-        np.zeros((len(rows), width), np.uint8),
+        np.zeros((len(rows), width), np.uint16),
         np.zeros((len(rows), width), np.float32),
         np.full((len(rows), width), -1, np.int64),
     )
@@ -111,8 +112,8 @@ def merge(offers: Sequence[Offer], blocked: Sequence[Rows], items: int) -> Candi
         return np.where(there, np.take_along_axis(column, order, axis=1), nothing).ravel()
 
     found.rows[users, places] = ordered.ravel()[starts]
-    bits = np.concatenate([np.full(offer.rows.shape, int(offer.source), np.uint8) for offer in offers], axis=1)
-    found.sources[users, places] = np.bitwise_or.reduceat(gathered(bits, 0).astype(np.uint8), starts)
+    bits = np.concatenate([np.full(offer.rows.shape, int(offer.source), np.uint16) for offer in offers], axis=1)
+    found.sources[users, places] = np.bitwise_or.reduceat(gathered(bits, 0).astype(np.uint16), starts)
     closeness = np.concatenate([_or_nothing(offer.closeness, offer.rows, 0).astype(np.float32) for offer in offers], axis=1)
     found.closeness[users, places] = np.maximum.reduceat(gathered(closeness, 0), starts)
     origins = np.concatenate([_or_nothing(offer.origins, offer.rows, -1) for offer in offers], axis=1)

@@ -14,7 +14,7 @@ from consumers.statements.hidden import Hidden
 from consumers.statements.own_words import Word, own_words
 from consumers.statements.vocabulary import NO_WORDS, Vocabulary
 from schemas.messages import EVENT_TYPES
-from schemas.state import HistoryEvent, UserState
+from schemas.state import Attributes, HistoryEvent, UserState
 from schemas.tensors import DEMOGRAPHICS_DIM
 
 MS_PER_H = 3_600_000.0
@@ -95,6 +95,7 @@ def _history(states: Sequence[UserState], catalogue: Catalogue) -> dict[str, npt
     values[filled] = np.clip(event_values, -MAX_VALUE, MAX_VALUE)
     return {
         "HISTORY_VECTORS": catalogue.half_vectors(rows),
+        "HISTORY_ITEMS": catalogue.numbers(rows),
         "HISTORY_TYPES": types,
         "HISTORY_AGES": ages_h,
         "HISTORY_VALUES": values,
@@ -126,9 +127,11 @@ def _demographics(states: Sequence[UserState]) -> npt.NDArray[np.float32]:
     """[age / 100, male, female, other] per user."""
     rows = np.zeros((len(states), DEMOGRAPHICS_DIM), np.float32)
     for row, state in zip(rows, states, strict=True):
-        if state.attributes is None:
-            continue
-        row[0] = (state.attributes.age or 0) / 100
-        if state.attributes.gender in _GENDERS:
-            row[1 + _GENDERS.index(state.attributes.gender)] = 1.0
+        if state.attributes is not None:
+            row[:] = demographics_of(state.attributes)
     return rows
+
+
+def demographics_of(attributes: Attributes) -> list[float]:
+    """The tensor DEMOGRAPHICS of one user."""
+    return [(attributes.age or 0) / 100, *(float(attributes.gender == gender) for gender in _GENDERS)]

@@ -3,9 +3,10 @@
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from consumers.catalogue import Floats
+from consumers.encoded_users import EncodedUsers
 from consumers.lists.lists import ListMaker
 from consumers.lists.places import UserLists
+from consumers.lists.ranking import Ranker
 from schemas.messages import RecommendedItem
 from schemas.state import UserState
 
@@ -34,6 +35,10 @@ class ListCheck:
         self._exact, self._every_ms = exact, every_s * 1000
         self._checked_at_ms = 0
 
+    def rank_by(self, ranker: Ranker) -> None:
+        """Make them with this ranker from now on."""
+        self._exact.ranker = ranker
+
     def is_due(self, now_ms: int) -> bool:
         """Whether lists made now should be checked; a clock that was set back puts nothing off."""
         return self._every_ms > 0 and abs(now_ms - self._checked_at_ms) >= self._every_ms
@@ -41,7 +46,7 @@ class ListCheck:
     def compare(
         self,
         states: Sequence[UserState],
-        encode: Callable[[Sequence[UserState]], Floats],
+        encode: Callable[[Sequence[UserState]], EncodedUsers],
         now_ms: int,
         seeds: Sequence[int],
         served: Sequence[UserLists],
@@ -53,5 +58,6 @@ class ListCheck:
         """
         self._checked_at_ms = now_ms
         few = states[:CHECKED_AT_ONCE]
-        fresh = self._exact.make(few, encode(few), now_ms, seeds[:CHECKED_AT_ONCE])
+        vectors, expected = encode(few)
+        fresh = self._exact.make(few, vectors, now_ms, seeds[:CHECKED_AT_ONCE], expected)
         return [difference(mine.items, anew.items) for mine, anew in zip(served, fresh, strict=False)]

@@ -1,20 +1,23 @@
 """From users' states and vectors to their lists: retrieve, rank, apply the policy, explain."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from typing import NamedTuple
 
 import numpy as np
 
 from consumers.catalogue import Catalogue, Floats
+from consumers.encoded_users import NextItems
 from consumers.lists import sources
 from consumers.lists.candidates import Candidates, Offer, Source, merge
 from consumers.lists.concepts import NO_CONCEPTS, Concepts
+from consumers.lists.details import context_of, details_of
 from consumers.lists.exploration import explored
 from consumers.lists.features import profile_vectors
 from consumers.lists.list_rules import ListRules as ListRules
 from consumers.lists.people import People, people
 from consumers.lists.places import MAIN, UserLists, Writer, choose_places, features_at
-from consumers.lists.ranking import FEATURES, combine, name_matches, vector_matches, weighted_sum
+from consumers.lists.ranking import FEATURES, PlainRanker, Ranker, combine, name_matches, row_matches, vector_matches
 from consumers.lists.reasons import Teller
 from consumers.lists.rules import RowRules, RuleBook
 from consumers.lists.shelf import Shelf
@@ -33,14 +36,28 @@ NEAREST = 64
 """Items asked of the vector index, at least."""
 
 
+class Offered(NamedTuple):
+    """The candidates of a block of users, and their `features` [users, n, len(FEATURES)]."""
+
+    users: People
+    shelf: Shelf
+    concept_tastes: Sequence[Mapping[str, float]]
+    candidates: Candidates
+    features: Floats
+
+
 class ListMaker:
-    """Makes lists from one catalogue, with an index, rules and concepts that follow it."""
+    """Makes lists from one catalogue, with an index, rules and concepts that follow it.
+
+    `ranker` is the plain one until another is set.
+    """
 
     def __init__(
         self, rules: ListRules, catalogue: Catalogue, index: VectorIndex | None = None, book: RuleBook | None = None,
         concepts: Concepts = NO_CONCEPTS,
     ) -> None:  # fmt: skip
         self.rules = rules
+        self.ranker: Ranker = PlainRanker(rules.weights)
         self._catalogue = catalogue
         self._index = index or ExactIndex()
         self._row_rules = RowRules(book or RuleBook())
@@ -58,11 +75,18 @@ class ListMaker:
         self._concepts.follow(self._catalogue)
 
     def make(
-        self, states: Sequence[UserState], user_vectors: Floats, now_ms: int, seeds: Sequence[int] | None = None
+        self,
+        states: Sequence[UserState],
+        user_vectors: Floats,
+        now_ms: int,
+        seeds: Sequence[int] | None = None,
+        expected: NextItems | None = None,
     ) -> list[UserLists]:
         """Each user's lists: `top_k` items, or all that they may be shown, and the same for every surface.
 
         `user_vectors` [users, d] are of unit length, or zeros for a user nothing is known of: they get what is popular or new.
+        `expected` is what a learned user_encoder expects next of them.
+
         No list holds an item twice, or one that the user has seen, muted or refused by tag, that rules keep from them, or that
         is not available at `now_ms`. What is left to chance follows from `seeds` (`exploration.chance_of`).
 
@@ -71,31 +95,58 @@ class ListMaker:
         """
         if not len(self._catalogue):
             return [UserLists([], {name: [] for name in self.rules.surfaces}) for _ in states]
-        self.follow()
-        shelf = Shelf(self._catalogue, self.rules.weights, now_ms, self._row_rules)
-        seeds = seeds or [0] * len(states)
-        size = len(states)
-        if len(self._catalogue) <= self.rules.scan_up_to:
-            size = max(1, MAX_CELLS // len(self._catalogue))
         lists: list[UserLists] = []
-        for start in range(0, len(states), size):
-            part = slice(start, start + size)
-            lists += self._make_block(states[part], user_vectors[part], shelf, seeds[part])
+        for offered in self.offered(states, user_vectors, now_ms, seeds or [0] * len(states), expected):
+            lists += self._lists_of(offered)
         return lists
 
-    def _make_block(
-        self, states: Sequence[UserState], user_vectors: Floats, shelf: Shelf, seeds: Sequence[int]
-    ) -> list[UserLists]:
+    def offered(
+        self,
+        states: Sequence[UserState],
+        user_vectors: Floats,
+        now_ms: int,
+        seeds: Sequence[int],
+        expected: NextItems | None = None,
+    ) -> Iterator["Offered"]:
+        """The candidates of these users with all that a ranker is told of them, in blocks of users that fit memory.
+
+        Raises:
+            Retryable: as `follow`.
+        """
+        self.follow()
+        shelf = Shelf(self._catalogue, self.rules.weights, now_ms, self._row_rules)
+        expected = expected or NextItems.none(len(states))
+        size = len(states)
+        if len(self._catalogue) <= self.rules.scan_up_to:
+            size = max(1, MAX_CELLS // max(1, len(self._catalogue)))
+        for start in range(0, len(states), size):
+            part = slice(start, start + size)
+            next_items = NextItems(expected.numbers[part], expected.scores[part])
+            yield self._offered(states[part], user_vectors[part], shelf, seeds[part], next_items)
+
+    def _offered(
+        self, states: Sequence[UserState], user_vectors: Floats, shelf: Shelf, seeds: Sequence[int], expected: NextItems
+    ) -> "Offered":
         rules, catalogue = self.rules, self._catalogue
         searched = self._search(states, user_vectors, shelf)
-        users = people(states, user_vectors, catalogue, rules.interest, rules.weights, seeds)
+        users = people(states, user_vectors, catalogue, rules.interest, rules.weights, seeds, expected)
         for user, hidden in enumerate(self._row_rules.hidden(states, len(catalogue))):
             if len(hidden):
                 users.blocked[user] = np.concatenate([users.blocked[user], hidden])
         concept_tastes = self._concepts.tastes(users.liked, users.liked_weights)
         candidates = self.retrieve(users, concept_tastes, shelf, searched)
         features = self.features(candidates, users, concept_tastes, shelf)
-        scores = weighted_sum(features, rules.weights.vector())
+        return Offered(users, shelf, concept_tastes, candidates, features)
+
+    def details(self, offered: "Offered") -> tuple[Floats, Floats]:
+        """What else a learned ranker is told: of the candidates [users, n, len(DETAILS)], and of the users [users, c]."""
+        return details_of(offered.candidates, offered.users, offered.shelf, self._catalogue), context_of(offered.users)
+
+    def _lists_of(self, offered: "Offered") -> list[UserLists]:
+        rules, catalogue = self.rules, self._catalogue
+        users, shelf, concept_tastes, candidates, features = offered
+        more = self.details(offered) if self.ranker.wants_details else None
+        scores = self.ranker.scores(features, more)
         chosen = choose_places(users, candidates, scores, shelf, rules, self._row_rules, catalogue, self.pool_width)
         taken = features_at(features, chosen.places)
         taken_scores = np.take_along_axis(scores, np.maximum(chosen.places, 0), axis=1)
@@ -104,7 +155,7 @@ class ListMaker:
             catalogue, self._row_rules, self._concepts, weights, interest.type_weights, rules.language, shelf.now_ms
         )
         writer = Writer(chosen, taken, taken_scores, users, concept_tastes, teller)
-        return [writer.lists(user) for user in range(len(states))]
+        return [writer.lists(user) for user in range(len(users))]
 
     def _search(self, states: Sequence[UserState], user_vectors: Floats, shelf: Shelf) -> "Future[Offer] | None":
         """Ask the index, which has no use for Python's lock, while the rest of what is to know of the users is found out."""
@@ -123,6 +174,7 @@ class ListMaker:
             sources.popular(users, shelf),
             sources.fresh(users, shelf),
             sources.neighbours(users, catalogue, shelf),
+            sources.expected(users, shelf),
             self._pinned(users, shelf),
         ]
         if rules.explore:
@@ -158,6 +210,7 @@ class ListMaker:
         features[:, :, 5] = candidates.closeness
         features[:, :, 6] = name_matches(rows, concept_tastes, self._concepts.table) if self._concepts else 0
         features[:, :, 7] = shelf.boosts[rows]
+        features[:, :, 8] = row_matches(rows, users.expected, users.expectations, len(catalogue))[:, :, 0]
         return features
 
     def _pinned(self, users: People, shelf: Shelf) -> Offer:

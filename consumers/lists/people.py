@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from consumers.catalogue import Catalogue, Floats, Rows
+from consumers.encoded_users import NextItems
 from consumers.lists.features import profile_vectors
 from consumers.lists.histories import Histories
 from consumers.lists.policy import refused_rows
@@ -13,6 +14,10 @@ from consumers.lists.ranking import RankWeights, combine
 from consumers.lists.tag_tastes import tag_tastes
 from consumers.statements.interests import InterestRules
 from schemas.state import UserState
+from schemas.tensors import NEXT_SCORES
+
+LEAST_LOG_SHARE = 12.0
+"""An item whose share is e to the minus this is not expected at all."""
 
 
 @dataclass(frozen=True)
@@ -20,8 +25,10 @@ class People:
     """A batch of users.
 
     `vectors` and `profiles` [users, d]; `queries` both as one; `tastes` their strongest tags; `blocked` the rows they are
-    never shown; `liked` [users, L] the rows that their events speak for on the whole, the most first, -1 after the last, and
-    `liked_weights` by how much. `seeds` [users] decide what is left to chance.
+    never shown; `liked` [users, L] the rows that their events speak for on the whole, the most first, -1 after the last,
+    `liked_weights` by how much, and `recent` [users, m] the same rows, the one turned to last first. `expected` [users, e] are
+    the rows a learned encoder expects next, -1 where there is none, and `expectations` [users, e, 4] what speaks for each: how
+    likely it is, in 0..1, then NEXT_SCORES but the first. `seeds` [users] decide what is left to chance.
     """
 
     states: Sequence[UserState]
@@ -32,6 +39,8 @@ class People:
     blocked: list[Rows]
     liked: Rows
     liked_weights: Floats
+    expected: Rows
+    expectations: Floats
     seeds: Sequence[int]
 
     def __len__(self) -> int:
@@ -49,6 +58,8 @@ class People:
             [self.blocked[user] for user in few],
             self.liked[users],
             self.liked_weights[users],
+            self.expected[users],
+            self.expectations[users],
             [self.seeds[user] for user in few],
         )
 
@@ -60,11 +71,13 @@ def people(
     interest: InterestRules,
     weights: RankWeights,
     seeds: Sequence[int],
+    expected: NextItems | None = None,
 ) -> People:
-    """The batch of these users; `vectors` [users, d] are the user encoder's."""
+    """The batch of these users; `vectors` [users, d] and `expected` are the user encoder's."""
     histories = Histories.of(states, catalogue, interest)
     profiles = profile_vectors(states, catalogue.dim)
     liked, liked_weights = _liked(states, histories, catalogue)
+    expected_rows, expectations = _expected(expected or NextItems.none(len(states)), catalogue)
     return People(
         states,
         vectors,
@@ -74,8 +87,20 @@ def people(
         _blocked(states, histories, catalogue),
         liked,
         liked_weights,
+        expected_rows,
+        expectations,
         seeds,
     )
+
+
+def _expected(expected: NextItems, catalogue: Catalogue) -> tuple[Rows, Floats]:
+    if not expected.numbers.any():  # a plain encoder: most sites, at first
+        shape = len(expected.numbers), 1
+        return np.full(shape, -1, np.int64), np.zeros((*shape, len(NEXT_SCORES)), np.float32)
+    rows, speaks = catalogue.rows_of_numbers(expected.numbers), expected.scores.copy()
+    speaks[:, :, 0] = np.clip(1 + speaks[:, :, 0] / LEAST_LOG_SHARE, 0, 1)
+    speaks[rows < 0] = 0
+    return rows, speaks
 
 
 def _blocked(states: Sequence[UserState], histories: Histories, catalogue: Catalogue) -> list[Rows]:

@@ -22,7 +22,7 @@ MAIN = "main"
 """The name under which rules know the list that is of no surface."""
 SOURCE_NAMES: dict[int, list[SourceName]] = {
     bits: [NAMES[source] for source in Source if bits & source]  # type: ignore[misc]
-    for bits in range(256)
+    for bits in range(2 ** len(Source))
 }
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 
@@ -15,12 +16,12 @@ TIE_BREAK = 1e-6
 USERS_AT_ONCE = 8
 """Users whose candidates' vectors are in memory together: few enough for the processor's cache."""
 
-FEATURES = ("similarity", "interest", "profile", "popularity", "freshness", "neighbour", "concept", "boost")
+FEATURES = ("similarity", "interest", "profile", "popularity", "freshness", "neighbour", "concept", "boost", "sequence")
 """What a ranker is told of a candidate, in this order.
 
 `similarity` and `profile` are cosines with the user's and the profile text's vector, `interest` and `concept` with their tags
-and with the concepts of what they liked, all in -1..1; `popularity`, `freshness` and `neighbour` are in 0..1; `boost` is what
-rules add, any number.
+and with the concepts of what they liked, all in -1..1; `popularity`, `freshness`, `neighbour` and `sequence` (what a learned
+user_encoder expects next) are in 0..1; `boost` is what rules add, any number.
 """
 
 
@@ -35,6 +36,7 @@ class RankWeights:
     freshness: float = 0.1
     neighbour: float = 0.4
     concept: float = 0.2
+    sequence: float = 0.6
     freshness_half_life_h: float = 24.0 * 7
 
     def vector(self) -> Floats:
@@ -90,7 +92,43 @@ def name_matches(rows: Rows, tastes: Sequence[Mapping[str, float]], table: TagTa
     return found
 
 
-def weighted_sum(features: Floats, weights: Floats) -> Floats:
-    """The plain ranker: scores [users, n] of candidates with these features [users, n, f]."""
-    scores: Floats = features @ weights
-    return scores
+def row_matches(rows: Rows, known: Rows, values: Floats, items: int) -> Floats:
+    """The values of each candidate that is among its user's `known` rows, [users, n, v]; 0 for others and row -1.
+
+    `known` [users, m], `values` [users, m, v].
+    """
+    found = np.zeros((*rows.shape, values.shape[2]), np.float32)
+    value_of = np.zeros((items + 1, values.shape[2]), np.float32)  # the last stands for row -1
+    for own, few, given, into in zip(rows, known, values, found, strict=True):
+        value_of[few] = given
+        value_of[-1] = 0.0
+        into[:] = value_of[own]
+        value_of[few] = 0.0
+    return found
+
+
+class Ranker(Protocol):
+    """Scores candidates from what is known of them and of their users."""
+
+    @property
+    def wants_details(self) -> bool:
+        """Whether it reads what `consumers.lists.details` tells."""
+
+    def scores(self, features: Floats, details: tuple[Floats, Floats] | None) -> Floats:
+        """Scores [users, n], higher is better, of candidates with features [users, n, f].
+
+        `details` are more of the candidates [users, n, d] and of the users [users, c]; None unless wanted.
+        """
+
+
+@dataclass(frozen=True)
+class PlainRanker:
+    """The weighted sum of the features."""
+
+    weights: RankWeights
+    wants_details: bool = False
+
+    def scores(self, features: Floats, details: tuple[Floats, Floats] | None) -> Floats:
+        """One product."""
+        scores: Floats = features @ self.weights.vector()
+        return scores

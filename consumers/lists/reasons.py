@@ -100,6 +100,10 @@ def reasons(
         elif kind == "similarity":
             if told.nearest >= 0:
                 found.append(_of_event("similar_to", language, told.nearest, state, teller, known))
+        elif kind == "sequence":
+            if state.events:
+                evidence = f"event:{state.events[-1].event_id}"
+                found.append(Reason(kind=kind, text=reason_text(kind, language, ""), evidence=evidence))
         elif kind == "neighbour":
             found.append(_of_event("neighbour", language, told.origin, state, teller, known))
         elif kind == "concept":

@@ -83,6 +83,11 @@ def neighbours(users: People, catalogue: Catalogue, shelf: Shelf) -> Offer:
     return _summed(rows, adds, origins, catalogue)
 
 
+def expected(users: People, shelf: Shelf) -> Offer:
+    """What a learned user_encoder expects next."""
+    return Offer(Source.SEQUENCE, np.where(shelf.shown[users.expected], users.expected, -1))
+
+
 def _summed(rows: Rows, adds: Floats, origins: Rows, catalogue: Catalogue) -> Offer:
     """Each row once with the sum of what it got, and the origin that added most; the closest of them."""
     items = len(catalogue)

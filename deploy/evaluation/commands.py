@@ -84,8 +84,8 @@ def recs(
     whole catalogue. Ties count at their expected value.
 
     Models: popularity, popularity-7d, personal-frequency (then popularity-7d), item-knn, item-knn-last-n, ease, ease-last-n,
-    ease-log, blend (of these), als (implicit), sasrec and esasrec (RecTools), portrait (ours). One that is not installed is
-    named in the table and the JSON.
+    ease-log, blend (of these), als (implicit), sasrec and esasrec (RecTools), portrait (ours), portrait-live (what
+    `portrait train` makes, asked by the code of the live path). One that is not installed is named in the table and the JSON.
 
     The last line is JSON; docs/evaluation.md says what each figure means.
     """

@@ -16,10 +16,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from consumers.encoded_users import EncodedUsers, NextItems
 from deploy.local.adapters import adapter_folder, weights_version
 from deploy.local.weights import Progress, weights_folder
 from schemas.settings import Settings
-from schemas.tensors import EMBEDDING_DIM
+from schemas.tensors import EMBEDDING_DIM, USER_ENCODER
 
 REPOSITORY = Path(__file__).parents[2] / "model_repository"
 PARAMETER = re.compile(r'key:\s*"(\w+)"\s*value\s*:?\s*\{\s*string_value:\s*"([^"]*)"')
@@ -64,21 +65,28 @@ class TextEncoder:
 
 
 class UserEncoder:
-    """user_encoder: features to user vectors, with the weights of its config.pbtxt."""
+    """user_encoder: features to user vectors, with the weights of its config.pbtxt, or as the artefact in `folder` learned."""
 
-    def __init__(self) -> None:
+    def __init__(self, folder: Path = REPOSITORY / "user_encoder" / "1") -> None:
         text = (REPOSITORY / "user_encoder" / "config.pbtxt").read_text()
         parameters = {name: {"string_value": value} for name, value in PARAMETER.findall(text)}
         self._model = _model_of("user_encoder").TritonPythonModel()
-        self._model.initialize({"model_config": json.dumps({"parameters": parameters})})
+        config = json.dumps({"parameters": parameters})
+        place = {"model_repository": str(folder.parent), "model_version": folder.name}
+        self._model.initialize({"model_config": config, **place})
 
-    def encode(self, features: Mapping[str, npt.NDArray[Any]]) -> Floats:
-        """User vectors, [n, d], of the tensors that `user_features` makes."""
+    @property
+    def ranker(self) -> str:
+        """The ranker that was trained with it, as JSON; empty for the plain one."""
+        return str(self._model.ranker)
+
+    def encode(self, features: Mapping[str, npt.NDArray[Any]]) -> EncodedUsers:
+        """What it says of users, of the tensors that `user_features` makes."""
         import torch
 
-        names = ("HISTORY_VECTORS", "HISTORY_TYPES", "HISTORY_AGES", "HISTORY_VALUES", "TAG_VECTOR", "PROFILE_VECTOR")
-        vectors: Floats = self._model.encode([torch.from_numpy(features[name]) for name in names])
-        return vectors
+        inputs = [torch.from_numpy(features[tensor.name]) for tensor in USER_ENCODER.inputs]
+        vectors, numbers, scores = self._model.encode(inputs)
+        return EncodedUsers(vectors, NextItems(numbers, scores))
 
 
 class LanguageModel:

@@ -230,7 +230,7 @@ class ListMaker:
         user_features(states, catalogue, known)  # asks for the vectors of declared texts
         while known._wanted or known._call:
             known.arrivals()
-        vectors = self.users.encode(user_features(states, catalogue, known))
+        vectors = self.users.encode(user_features(states, catalogue, known)).vectors
         now_ms = max(life.now_ms for life in lives)
         return make_lists(states, vectors, catalogue, ListRules.of(self.place.settings), now_ms)
 

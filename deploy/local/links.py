@@ -4,9 +4,12 @@ import shutil
 import sys
 import sysconfig
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from schemas.errors import ConfigError
+
+MODEL_REPOSITORY = Path(__file__).parents[2] / "model_repository"
 
 
 def link_backends(wheel: Path, folder: Path) -> Path:
@@ -60,8 +63,16 @@ def link_python_library(folder: Path) -> Path:
     return folder
 
 
-def link_models(repository: Path, models: Sequence[str], versions: Mapping[str, int], folder: Path) -> Path:
-    """A repository of links to these models of another, in which version 1 of a model has the number in `versions`.
+@dataclass(frozen=True)
+class ModelVersion:
+    """A version of a model: the number that Triton names with every answer, and the folder that it is in."""
+
+    number: int
+    folder: Path
+
+
+def link_models(repository: Path, models: Sequence[str], versions: Mapping[str, ModelVersion], folder: Path) -> Path:
+    """A repository of links to these models of another, each with the one version in `versions`, or its version 1.
 
     Triton names that number with every answer, so a profile says which weights wrote it.
     """
@@ -69,8 +80,16 @@ def link_models(repository: Path, models: Sequence[str], versions: Mapping[str, 
         shutil.rmtree(folder / model, ignore_errors=True)  # the links of the start before, perhaps to other versions
         (folder / model).mkdir(parents=True)
         link(folder / model / "config.pbtxt", repository / model / "config.pbtxt")
-        link(folder / model / str(versions.get(model, 1)), repository / model / "1")
+        link_version(folder / model, versions.get(model, ModelVersion(1, repository / model / "1")))
     return folder
+
+
+def link_version(model: Path, version: ModelVersion) -> None:
+    """Make this the one version in a model's folder of links."""
+    for old in model.iterdir():
+        if old.name.isdigit():
+            old.unlink()
+    link(model / str(version.number), version.folder)
 
 
 def link(name: Path, target: Path) -> None:

@@ -11,14 +11,15 @@ from pathlib import Path
 
 from deploy.local import triton_http
 from deploy.local.child import Child, Children
-from deploy.local.links import link_backends, link_models, link_python_library
+from deploy.local.encoder_versions import EncoderVersions
+from deploy.local.links import MODEL_REPOSITORY as MODEL_REPOSITORY
+from deploy.local.links import ModelVersion, link_backends, link_models, link_python_library
 from deploy.local.progress import Report, silent
 from deploy.local.record import ServiceRecord
 from schemas.errors import ConfigError, Retryable
 from schemas.settings import Settings
-from schemas.tensors import PROFILE_LLM
+from schemas.tensors import PROFILE_LLM, USER_ENCODER
 
-MODEL_REPOSITORY = Path(__file__).parents[2] / "model_repository"
 READY_TIMEOUT_S = 60.0
 LOAD_TIMEOUT_S = 300.0
 EXIT_TIMEOUT_S = 5
@@ -120,13 +121,18 @@ class TritonServer:
         return prepare(self._settings, lambda doing: report(self.name, doing))
 
     def _linked_models(self, weights: Mapping[str, Path]) -> Path:
-        """The repository to serve: one whose version of profile_llm tells which weights and adapter it has."""
+        """The repository to serve: its version of profile_llm tells which weights and adapter it has, that of user_encoder
+        is the one in use."""
         from deploy.local.adapters import weights_version
 
-        of_llm = {name: folder for name, folder in weights.items() if name.startswith(PROFILE_LLM.name)}
-        if not of_llm:
+        if self._repository.folder != MODEL_REPOSITORY:
             return self._repository.folder
-        versions = {PROFILE_LLM.name: weights_version(of_llm)}
+        of_llm = {name: folder for name, folder in weights.items() if name.startswith(PROFILE_LLM.name)}
+        learned = EncoderVersions.of(self._settings)
+        versions = {USER_ENCODER.name: ModelVersion(learned.active, learned.path(learned.active))}
+        if of_llm:
+            folder = MODEL_REPOSITORY / PROFILE_LLM.name / "1"
+            versions[PROFILE_LLM.name] = ModelVersion(weights_version(of_llm), folder)
         return link_models(self._repository.folder, self._repository.models, versions, self.folder / "models")
 
     @property

@@ -15,7 +15,7 @@ Mask = npt.NDArray[np.bool_]
 
 NEGATIVE_TYPES: tuple[EventType, ...] = ("return", "skip", "dislike", "not_interested")
 """Events that speak against their item: never what a recommender is asked for."""
-_NEGATIVE_CODES = np.array([1 + EVENT_TYPES.index(name) for name in NEGATIVE_TYPES])
+NEGATIVE_CODES = np.array([1 + EVENT_TYPES.index(name) for name in NEGATIVE_TYPES])
 
 
 @dataclass(frozen=True)
@@ -57,4 +57,4 @@ class Interactions:
 
     def positive(self) -> Mask:
         """Which events do not speak against their item [n]."""
-        return ~np.isin(self.types, _NEGATIVE_CODES)
+        return ~np.isin(self.types, NEGATIVE_CODES)

@@ -6,6 +6,7 @@ from pathlib import Path
 from deploy.recs.comparison import OURS
 from deploy.recs.contender import Contender, Params
 from deploy.recs.ours.contender import PortraitContender
+from deploy.recs.ours.live import LIVE, LiveContender
 from deploy.recs.peers.blend import PARTS, BlendContender
 from deploy.recs.peers.outside import outside_peers
 from deploy.recs.peers.simple import simple_peers
@@ -22,7 +23,7 @@ SIMPLE = (
     "ease-last-n",
     "ease-log",
 )
-MODELS = (*SIMPLE, "blend", "als", "sasrec", "esasrec", OURS)
+MODELS = (*SIMPLE, "blend", "als", "sasrec", "esasrec", OURS, LIVE)
 
 
 def chosen_models(names: str | None) -> list[str]:
@@ -52,5 +53,6 @@ def line_up(
         BlendContender(simple, chosen),
         *outside_peers(python, threads, keep),
         PortraitContender(data),
+        LiveContender(data),
     ]
     return [one for one in known if one.name in names]

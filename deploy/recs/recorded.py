@@ -1,7 +1,7 @@
 """A data folder as recommenders see it: events as columns, and what the catalogue says of each item."""
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from deploy.recs.sequence_folder import is_sequence_folder, read_sequences
 from deploy.recs.tie_order import event_order
 from producers.dataset import Dataset, open_dataset
 from schemas.errors import ConfigError
-from schemas.messages import EVENT_TYPES, BehaviorEvent, Item
+from schemas.messages import EVENT_TYPES, BehaviorEvent, Item, UserAttributes
 
 DAY_MS = 86_400_000
 BULK_SHARE = 0.5
@@ -21,7 +21,10 @@ TIE_SEED = 1
 
 @dataclass(frozen=True)
 class RecordedData:
-    """Events, and of each item its text ("" where there is none) and tags; both in the order of `interactions.item_ids`."""
+    """Events, and of each item its text ("" where there is none) and tags; both in the order of `interactions.item_ids`.
+
+    `items` and `attributes` are the messages behind them, by id.
+    """
 
     name: str
     source: str
@@ -30,6 +33,8 @@ class RecordedData:
     tags: Sequence[Sequence[str]]
     has_times: bool
     bad_rows: int = 0
+    items: Mapping[str, Item] = field(default_factory=dict)
+    attributes: Mapping[str, UserAttributes] = field(default_factory=dict)
 
     @property
     def entered_in_bulk(self) -> bool:
@@ -72,6 +77,8 @@ def from_dataset(dataset: Dataset) -> RecordedData:
         texts=[_text(by_id.get(item_id)) for item_id in item_ids],
         tags=[_tags(by_id.get(item_id)) for item_id in item_ids],
         has_times=dataset.times.first_ms < dataset.times.last_ms,
+        items=by_id,
+        attributes={declared.user_id: declared for declared in dataset.attributes()},
         bad_rows=len(dataset.bad_rows),
     )
 

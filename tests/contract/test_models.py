@@ -106,9 +106,20 @@ def test_fusion_weighs_ratings_as_the_fold_does() -> None:
     constants = {
         node.targets[0].id: ast.literal_eval(node.value)
         for node in ast.parse(sources(USER_ENCODER)[0].read_text()).body
-        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name)
+        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name) and node.targets[0].id != "INPUTS"
     }
     assert (constants["RATING_NEUTRAL"], constants["RATING_STEP"]) == (RATING_NEUTRAL, RATING_STEP)
+
+
+def test_user_encoder_knows_the_contract() -> None:
+    constants = {
+        node.targets[0].id: ast.literal_eval(node.value)
+        for node in ast.parse(sources(USER_ENCODER)[0].read_text()).body
+        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name) and node.targets[0].id != "INPUTS"
+    }
+    names = [tensor.name for tensor in USER_ENCODER.inputs]
+    assert list(constants["HISTORY"]) == [name for name in names if name.startswith("HISTORY_")]
+    assert constants["LAST_TYPE"] == len(EVENT_TYPES)
 
 
 @every_model

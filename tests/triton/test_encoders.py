@@ -39,6 +39,7 @@ def users(count: int, length: int) -> dict[str, np.ndarray[Any, Any]]:
     """Users of whom nothing is known, to be filled in."""
     return {
         "HISTORY_VECTORS": np.zeros((count, length, EMBEDDING_DIM), np.float16),
+        "HISTORY_ITEMS": np.zeros((count, length), np.int64),
         "HISTORY_TYPES": np.zeros((count, length), np.int32),
         "HISTORY_AGES": np.zeros((count, length), np.float32),
         "HISTORY_VALUES": np.full((count, length), np.nan, np.float32),
@@ -100,7 +101,7 @@ def test_interests_fade_and_dislikes_push_away(client: InferenceClient) -> None:
     features["HISTORY_TYPES"][:] = VIEW
     features["HISTORY_AGES"][1, 0] = 336  # one half-life
     features["HISTORY_TYPES"][2, 0] = DISLIKE
-    even, faded, pushed = client.encode_users(features)
+    even, faded, pushed = client.encode_users(features).vectors
     assert even[0] == pytest.approx(even[1])
     assert faded[0] / faded[1] == pytest.approx(0.5, rel=1e-4)
     assert pushed[0] / pushed[1] == pytest.approx(-4, rel=1e-4)
@@ -111,7 +112,7 @@ def test_ratings_weigh_by_their_stars(client: InferenceClient) -> None:
     features["HISTORY_VECTORS"][:, 0] = unit(0)
     features["HISTORY_TYPES"][:] = RATING
     features["HISTORY_VALUES"][:, 0] = [5, 1, 3, np.nan]
-    vectors = client.encode_users(features)
+    vectors = client.encode_users(features).vectors
     assert vectors[:, 0].tolist() == pytest.approx([1, -1, 0, 0])
     assert not vectors[:, 1:].any()
 
@@ -120,7 +121,7 @@ def test_unknown_users_are_zeros_and_padding_counts_for_nothing(client: Inferenc
     features = users(300, 50)
     features["HISTORY_VECTORS"][7, :3], features["HISTORY_TYPES"][7, :2] = unit(3), VIEW
     features["TAG_VECTOR"][9] = unit(4)
-    vectors = client.encode_users(features)
+    vectors = client.encode_users(features).vectors
     assert vectors.shape == (300, EMBEDDING_DIM)
     assert vectors[7] == pytest.approx(unit(3))
     assert vectors[9] == pytest.approx(unit(4))

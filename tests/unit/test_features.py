@@ -47,7 +47,7 @@ def profile(dim: int, value: float) -> ProfileRef:
 def test_tensors_have_the_names_types_and_shapes_of_the_contract() -> None:
     features = user_features([user(event("sports-0")), user()], shop(), TagVectors(Encoder()))
     assert features.keys() == {tensor.name for tensor in USER_ENCODER.inputs}
-    types = {"FP16": np.float16, "FP32": np.float32, "INT32": np.int32}
+    types = {"FP16": np.float16, "FP32": np.float32, "INT32": np.int32, "INT64": np.int64}
     for tensor in USER_ENCODER.inputs:
         found = features[tensor.name]
         assert found.dtype == types[tensor.datatype], tensor.name

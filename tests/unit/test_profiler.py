@@ -10,6 +10,7 @@ import numpy.typing as npt
 import pytest
 from pydantic import BaseModel
 
+from consumers.encoded_users import EncodedUsers, NextItems
 from consumers.lists.list_check import CHECKED_AT_ONCE, ListCheck, difference
 from consumers.lists.list_rules import ListRules
 from consumers.profiler import RELISTED_PER_BATCH, Profiler
@@ -63,12 +64,15 @@ class Models:
         texts, answer = self.asked[-1]
         answer.set_result(np.array([axis(text) for text in texts], np.float32))
 
-    def encode_users(self, features: Mapping[str, npt.NDArray[np.float32]]) -> npt.NDArray[np.float32]:
+    def ranker(self) -> str:
+        return ""
+
+    def encode_users(self, features: Mapping[str, npt.NDArray[np.float32]]) -> EncodedUsers:
         if self.down:
             raise Retryable("user_encoder is down")
         vectors = features["HISTORY_VECTORS"].sum(axis=1) + features["TAG_VECTOR"]
         lengths: npt.NDArray[np.float32] = np.linalg.norm(vectors, axis=1, keepdims=True)
-        return vectors / np.maximum(lengths, 1e-9)
+        return EncodedUsers(vectors / np.maximum(lengths, 1e-9), NextItems.none(len(vectors)))
 
 
 class Site:
@@ -345,7 +349,9 @@ def test_a_check_whose_batch_is_not_committed_counts_nothing_and_zero_seconds_me
 def test_a_check_comes_again_after_its_time_and_after_a_clock_that_was_set_back(site: Site) -> None:
     check = ListCheck(site.profiler._lists, every_s=10.0)
     assert check.is_due(START_MS)
-    check.compare([], lambda states: np.zeros((0, EMBEDDING_DIM), np.float32), START_MS, [], [])
+    check.compare(
+        [], lambda states: EncodedUsers(np.zeros((0, EMBEDDING_DIM), np.float32), NextItems.none(0)), START_MS, [], []
+    )
     assert not check.is_due(START_MS + 9_999)
     assert check.is_due(START_MS + 10_000) and check.is_due(START_MS - 10_000)
 

@@ -11,7 +11,7 @@ ROOMS = ("schemas", "producers", "consumers", "deploy")
 ROLES = {"profiler", "narrator", "catalog"}
 PURE_ROOMS: dict[str, set[str]] = {
     "statements": set(),
-    "lists": {"statements", "catalogue", "search", "language", "tag_table"},
+    "lists": {"statements", "catalogue", "encoded_users", "search", "language", "tag_table"},
     "texts": {"statements", "runtime"},
 }
 """Rooms of consumers without clock or network, and what each may know of the others; of the runtime, its types."""

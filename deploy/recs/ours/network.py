@@ -82,13 +82,17 @@ class SequenceNetwork(nn.Module):
 
     def forward(self, items: Tensor, gaps: Tensor, values: Tensor, types: Tensor, table: Tensor) -> Tensor:
         """[batch, length] of each, to [batch, length, dim]: at each place, what comes after it. `table` is `item_table()`."""
-        length = items.shape[1]
-        x = functional.embedding(items, table) + self.gaps(gaps) + self.values(values) + self.types(types)
+        return self.read(functional.embedding(items, table), items != 0, gaps, values, types)
+
+    def read(self, vectors: Tensor, there: Tensor, gaps: Tensor, values: Tensor, types: Tensor) -> Tensor:
+        """As `forward`, of items given by their vectors [batch, length, dim]; `there` is False at padding."""
+        length = vectors.shape[1]
+        x = vectors + self.gaps(gaps) + self.values(values) + self.types(types)
         # Places count from the end: what was done last matters most, however long the history.
         x = self.dropout(x + self.positions.weight[:length].flip(0))
-        itself = torch.eye(length, dtype=torch.bool, device=items.device)  # a padded row must see something, or it is NaN
-        earlier = torch.ones(length, length, dtype=torch.bool, device=items.device).tril()
-        mask = ((earlier & (items != 0)[:, None, :]) | itself)[:, None]
+        itself = torch.eye(length, dtype=torch.bool, device=vectors.device)  # a padded row must see something, or it is NaN
+        earlier = torch.ones(length, length, dtype=torch.bool, device=vectors.device).tril()
+        mask = ((earlier & there[:, None, :]) | itself)[:, None]
         for block in self.blocks:
             x = block(x, mask)
         normed: Tensor = self.norm(x)

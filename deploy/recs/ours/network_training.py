@@ -67,6 +67,10 @@ class FittedNetwork:
         return scores
 
 
+MoreLoss = Callable[[SequenceNetwork, Tensor, Ints], Tensor]
+"""What else a network should learn, of its item table and some users."""
+Note = Callable[[int, dict[str, float]], None]
+"""Told the figures of an epoch, by its number."""
 Judge = Callable[[FittedNetwork], float]
 """What lists are worth now; higher is better."""
 
@@ -79,12 +83,15 @@ def fit_network(
     seed: int,
     judge: Judge | None = None,
     on_epoch: OnEpoch = lambda done, total: None,
+    kind: type[SequenceNetwork] = SequenceNetwork,
+    more_loss: MoreLoss | None = None,
+    note: Note = lambda epoch, figures: None,
 ) -> FittedNetwork:
     """A network fitted on these events: to its best epoch by `judge`, or for all of `schedule.epochs` without one."""
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     torch.manual_seed(seed)
     shuffle = np.random.default_rng(seed)
-    network = SequenceNetwork(len(events.item_ids), shape, None if content is None else torch.from_numpy(content)).to(device)
+    network = kind(len(events.item_ids), shape, None if content is None else torch.from_numpy(content)).to(device)
     optimizer = torch.optim.AdamW(network.parameters(), schedule.learning_rate, betas=(0.9, 0.98), weight_decay=0)
     warm_up = torch.optim.lr_scheduler.LinearLR(optimizer, 1 / schedule.warm_up_steps, total_iters=schedule.warm_up_steps)
     fitted = FittedNetwork(network, events, shape.length, epochs=0)
@@ -94,24 +101,33 @@ def fit_network(
         columns = sequences(events, shuffle)
         wanted = np.where(columns.positive, columns.items, 0)  # what speaks against an item is read, never predicted
         network.train()
+        losses = []
         for rows in batches(ends - starts, schedule.batch_size(len(starts)), shuffle):
             length = max(1, int((ends[rows] - starts[rows]).max()) - 1)
             inputs = columns.rows(starts[rows], ends[rows] - 1, length)
             targets = targets_of(wanted, starts[rows] + 1, ends[rows], length)
-            loss = batch_loss(network, torch.from_numpy(inputs).to(device), torch.from_numpy(targets).to(device))
+            table = network.item_table()
+            loss = batch_loss(network, table, torch.from_numpy(inputs).to(device), torch.from_numpy(targets).to(device))
+            if more_loss is not None:
+                loss = loss + more_loss(network, table, events.users[starts[rows]])
             optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
             nn.utils.clip_grad_norm_(network.parameters(), 1.0)
             optimizer.step()
             warm_up.step()
+            losses.append(loss.detach())
+        figures = {"loss": float(torch.stack(losses).mean())} if losses else {}
         on_epoch(epoch, schedule.epochs)
         fitted.epochs = epoch
         if judge is not None:
-            worth = judge(fitted)
+            worth = figures["ndcg10"] = judge(fitted)
             if worth > best_worth:
                 best, best_worth, best_weights = epoch, worth, copy.deepcopy(network.state_dict())
-            elif epoch - best >= schedule.patience:
+            note(epoch, figures)
+            if epoch - best >= schedule.patience:
                 break
+        else:
+            note(epoch, figures)
     if judge is not None:
         network.load_state_dict(best_weights)
         fitted.epochs = best
@@ -132,9 +148,8 @@ def targets_of(wanted: Places, starts: Places, ends: Places, length: int) -> Pla
     return np.where(there, wanted[np.where(there, places, 0)], 0)
 
 
-def batch_loss(network: SequenceNetwork, inputs: Tensor, targets: Tensor) -> Tensor:
+def batch_loss(network: SequenceNetwork, table: Tensor, inputs: Tensor, targets: Tensor) -> Tensor:
     """Cross-entropy over all items, mean over the places that ask for one."""
-    table = network.item_table()
     hidden = network(*inputs, table)
     asked = targets > 0
     return functional.cross_entropy(logits(network, hidden[asked], table), targets[asked] - 1)

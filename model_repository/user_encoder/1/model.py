@@ -1,13 +1,15 @@
-"""user_encoder: history, tags and profile to one unit vector a user. The weights of the fusion are in config.pbtxt.
+"""user_encoder: history, tags, profile and demographics to one unit vector a user, and to the items that come next.
+
+Version 1 is a plain fusion, whose weights are in config.pbtxt; it expects no item. In a later version's folder lie
+encoder.pt2, the network that `portrait train` exported, and ranker.json, the ranker trained with it.
 
 Environment:
     PORTRAIT_MODELS__DEVICE   auto (default), cpu or cuda
-
-DEMOGRAPHICS are accepted and weigh nothing yet.
 """
 
 import json
 import os
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -16,6 +18,10 @@ import triton_python_backend_utils as pb_utils
 RATING_NEUTRAL = 3.0
 RATING_STEP = 2.0
 MAX_RATING_WEIGHT = 10.0  # one absurd rating must not outweigh a history
+HISTORY = ("HISTORY_VECTORS", "HISTORY_ITEMS", "HISTORY_TYPES", "HISTORY_AGES", "HISTORY_VALUES")
+INPUTS = (*HISTORY, "TAG_VECTOR", "PROFILE_VECTOR", "DEMOGRAPHICS")
+LAST_TYPE = 16
+NEXT_ITEMS, NEXT_SCORES = 160, 4
 
 
 class Fusion(torch.nn.Module):
@@ -38,7 +44,8 @@ class Fusion(torch.nn.Module):
         weights = torch.where(rated, stars, self.type_weights[types])
         return weights * torch.exp2(-ages.clamp(min=0) / self.half_life_hours)
 
-    def forward(self, vectors, types, ages, values, tag, profile) -> torch.Tensor:
+    def forward(self, vectors, items, types, ages, values, tag, profile, demographics):
+        """As the exported network: vectors [n, d], and no items."""
         vectors = vectors.float()
         # An item without a vector must not dilute the others. No square of a float16 is too small for float32, and the norm
         # takes a seventh of the time of `any`.
@@ -47,50 +54,69 @@ class Fusion(torch.nn.Module):
         total = weights.abs().sum(dim=1, keepdim=True).clamp(min=1e-12)
         history = torch.bmm((weights / total).unsqueeze(1), vectors).squeeze(1)
         fused = self.history_weight * history + self.tag_weight * tag + self.profile_weight * profile
-        return torch.nn.functional.normalize(fused, dim=1)  # zeros stay zeros
+        none = torch.zeros(len(fused), NEXT_ITEMS, NEXT_SCORES, device=fused.device)
+        return torch.nn.functional.normalize(fused, dim=1), none[:, :, 0].long(), none  # zeros stay zeros
 
 
 class TritonPythonModel:
     def initialize(self, args: dict[str, str]) -> None:
-        config = json.loads(args["model_config"])
         wanted = os.environ.get("PORTRAIT_MODELS__DEVICE", "auto")
         if wanted == "auto":
             wanted = "cuda" if torch.cuda.is_available() else "cpu"
         self.device = torch.device(wanted)
         if wanted == "cpu":
             torch.set_num_threads(1)  # a memory-bound sum gains nothing from more
-        self.fusion = Fusion({key: value["string_value"] for key, value in config["parameters"].items()}).to(self.device)
+        folder = Path(args["model_repository"]) / args["model_version"]
+        exported = folder / "encoder.pt2"
+        self.ranker = (folder / "ranker.json").read_text() if exported.exists() else ""
+        if exported.exists():
+            self.network = torch.export.load(exported).module().to(self.device)
+        else:
+            parameters = json.loads(args["model_config"])["parameters"]
+            self.network = Fusion({key: value["string_value"] for key, value in parameters.items()}).to(self.device)
         types, numbers, vectors = torch.zeros(8, 50).int(), torch.zeros(8, 50), torch.zeros(8, 384)
-        self.encode([torch.zeros(8, 50, 384).half(), types, numbers, numbers, vectors, vectors])
+        halves = torch.zeros(8, 50, 384).half()
+        self.encode([halves, types.long(), types, numbers, numbers, vectors, vectors, torch.zeros(8, 4)])
 
     def execute(self, requests: list) -> list:
         """One response a request; a request with wrong input gets an error, the others their vectors."""
         return [self.respond(request) for request in requests]
 
     def respond(self, request: "pb_utils.InferenceRequest") -> "pb_utils.InferenceResponse":
+        asked = request.requested_output_names()
         try:
-            vectors = self.encode(self.read(request))
+            inputs = self.read(request)
+            if "RANKER" in asked:
+                return pb_utils.InferenceResponse([pb_utils.Tensor("RANKER", self.rankers(len(inputs[0])))])
+            answers = zip(("USER_VECTOR", "NEXT_ITEMS", "NEXT_SCORES"), self.encode(inputs), strict=True)
         except ValueError as error:
             return pb_utils.InferenceResponse(error=pb_utils.TritonError(str(error), pb_utils.TritonError.INVALID_ARG))
-        return pb_utils.InferenceResponse([pb_utils.Tensor("USER_VECTOR", vectors)])
+        return pb_utils.InferenceResponse([pb_utils.Tensor(name, array) for name, array in answers if name in asked])
+
+    def rankers(self, users: int) -> np.ndarray:
+        """The same one for each user of the request."""
+        return np.array([[self.ranker.encode()]] * users, dtype=object)
 
     def read(self, request: "pb_utils.InferenceRequest") -> list[torch.Tensor]:
-        """The input tensors in the order of `Fusion.forward`; ValueError when they do not fit together."""
-        names = ("HISTORY_VECTORS", "HISTORY_TYPES", "HISTORY_AGES", "HISTORY_VALUES", "TAG_VECTOR", "PROFILE_VECTOR")
-        arrays = [pb_utils.get_input_tensor_by_name(request, name).as_numpy() for name in names]
-        vectors, types = arrays[:2]
-        for name, array in zip(names[1:4], arrays[1:4], strict=True):
+        """The input tensors in the order of INPUTS; ValueError when they do not fit together."""
+        arrays = [pb_utils.get_input_tensor_by_name(request, name).as_numpy() for name in INPUTS]
+        vectors, types = arrays[0], arrays[2]
+        for name, array in zip(HISTORY[1:], arrays[1:5], strict=True):
             if array.shape != vectors.shape[:2]:
                 raise ValueError(f"user_encoder: {name} is {array.shape}, HISTORY_VECTORS asks for {vectors.shape[:2]}")
-        last = len(self.fusion.type_weights) - 1
-        if types.size and (types.min() < 0 or types.max() > last):
-            raise ValueError(f"user_encoder: HISTORY_TYPES must be in 0..{last}, found {types.min()}..{types.max()}")
+        if types.size and (types.min() < 0 or types.max() > LAST_TYPE):
+            raise ValueError(f"user_encoder: HISTORY_TYPES must be in 0..{LAST_TYPE}, found {types.min()}..{types.max()}")
+        for name, array in zip(INPUTS[5:], arrays[5:], strict=True):
+            if not np.isfinite(array).all():
+                raise ValueError(f"user_encoder: {name} must hold finite numbers")
+        if not np.isfinite(arrays[3]).all():
+            raise ValueError("user_encoder: HISTORY_AGES must hold finite numbers")
         return [torch.from_numpy(array) for array in arrays]
 
     @torch.inference_mode()
-    def encode(self, inputs: list[torch.Tensor]) -> np.ndarray:
-        """Unit vectors, float32 [n, d]; ValueError when an input holds NaN or infinity where none is allowed."""
-        vectors = self.fusion(*(tensor.to(self.device) for tensor in inputs)).cpu()
+    def encode(self, inputs: list[torch.Tensor]) -> list[np.ndarray]:
+        """Unit vectors float32 [n, d], and what comes next; ValueError when a history vector is NaN or infinite."""
+        vectors, items, scores = self.network(*(tensor.to(self.device) for tensor in inputs))
         if not vectors.isfinite().all():
-            raise ValueError("user_encoder: the vectors and HISTORY_AGES must be finite numbers")
-        return vectors.numpy()
+            raise ValueError("user_encoder: HISTORY_VECTORS must hold finite numbers")
+        return [answer.cpu().numpy() for answer in (vectors, items, scores)]

@@ -1,0 +1,56 @@
+"""What a learned ranker is told beside the features that reasons are made of."""
+
+import numpy as np
+
+from consumers.catalogue import Catalogue, Floats
+from consumers.lists.candidates import Candidates, Source
+from consumers.lists.people import People
+from consumers.lists.ranking import row_matches
+from consumers.lists.shelf import Shelf
+from schemas.tensors import NEXT_SCORES
+
+DETAILS = (
+    *(f"from_{str(source.name).lower()}" for source in Source), *NEXT_SCORES[1:], "log_popularity", "log_age_days"
+)  # fmt: skip
+"""Of a candidate: which sources gave it, what item-to-item models of a learned user_encoder say, how popular it is on a scale
+where the rare ones differ too, and how old it is."""
+CONTEXT = ("log_events", "log_items", "log_liked", "has_tags", "has_profile", "is_known")
+"""Of a user."""
+DAY_MS = 86_400_000
+LEAST_SHARE = 1e-6
+OLDEST_DAYS = 3650.0
+
+
+def details_of(candidates: Candidates, users: People, shelf: Shelf, catalogue: Catalogue) -> Floats:
+    """Float32 [users, n, len(DETAILS)]; row -1 has no meaning."""
+    rows = candidates.rows
+    found = np.empty((*rows.shape, len(DETAILS)), np.float32)
+    for place, source in enumerate(Source):
+        found[:, :, place] = candidates.came_from(source)
+    found[:, :, len(Source) : -2] = row_matches(rows, users.expected, users.expectations, len(catalogue))[:, :, 1:]
+    shares = np.log(np.maximum(shelf.popularity, LEAST_SHARE)).astype(np.float32)
+    ages = np.clip((shelf.now_ms - catalogue.published_at_ms) / DAY_MS, 0, OLDEST_DAYS)
+    found[:, :, -2], found[:, :, -1] = shares[rows], np.log1p(ages).astype(np.float32)[rows]
+    return found
+
+
+def context_of(users: People) -> Floats:
+    """Float32 [users, len(CONTEXT)]."""
+    known = np.array(
+        [
+            (
+                state.event_count,
+                len(state.items),
+                0,
+                state.attributes is not None and bool(state.attributes.tags),
+                state.profile is not None,
+                0,
+            )
+            for state in users.states
+        ],
+        np.float32,
+    ).reshape(len(users), len(CONTEXT))
+    known[:, 2] = (users.liked >= 0).sum(axis=1)
+    known[:, :3] = np.log1p(known[:, :3])
+    known[:, 5] = users.vectors.any(axis=1)
+    return known

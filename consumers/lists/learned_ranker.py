@@ -1,0 +1,151 @@
+"""The learned ranker: a small network over all that is known of a candidate and its user, read from JSON and run by numpy.
+
+It comes with the user_encoder that it was trained with, and goes with it.
+"""
+
+from collections.abc import Sequence
+from typing import Annotated, Literal
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from consumers.catalogue import Floats
+from consumers.lists.details import CONTEXT, DETAILS
+from consumers.lists.ranking import FEATURES, PlainRanker, Ranker, RankWeights
+from schemas.errors import ConfigError
+
+Finite = Annotated[float, Field(allow_inf_nan=False)]
+Row = list[Finite]
+
+
+class Scaling(BaseModel):
+    """Brings numbers of any size to about one: less `mean`, over `deviation`, then sign * log1p."""
+
+    model_config = ConfigDict(extra="forbid")
+    mean: Row
+    deviation: list[Annotated[float, Field(gt=0, allow_inf_nan=False)]]
+
+
+class Member(BaseModel):
+    """One network: a linear score of the features, and two hidden layers over features and context."""
+
+    model_config = ConfigDict(extra="forbid")
+    linear: Row
+    first: list[Row]
+    first_bias: Row
+    second: list[Row]
+    second_bias: Row
+    last: Row
+
+
+class RankerFile(BaseModel):
+    """A ranker as it is written. A score is multiplied by `spread`, so that a list's scores are about one apart."""
+
+    model_config = ConfigDict(extra="forbid")
+    format: Literal[1] = 1
+    features: list[str]
+    context: list[str]
+    feature_scaling: Scaling
+    context_scaling: Scaling
+    members: Annotated[list[Member], Field(min_length=1)]
+    spread: Annotated[float, Field(gt=0, allow_inf_nan=False)]
+
+
+class _Scale:
+    def __init__(self, scaling: Scaling) -> None:
+        self.mean = np.array(scaling.mean, np.float32)
+        self.per_deviation = 1 / np.array(scaling.deviation, np.float32)
+
+    def __call__(self, numbers: Floats) -> Floats:
+        scaled = (numbers - self.mean) * self.per_deviation
+        bent: Floats = np.copysign(np.log1p(np.abs(scaled)), scaled)
+        return bent
+
+
+class _Network:
+    """A member's arrays; the first layer is split, so that what all candidates of a user share is worked out once."""
+
+    def __init__(self, member: Member, features: int) -> None:
+        self.linear, self.last = np.array(member.linear, np.float32), np.array(member.last, np.float32)
+        first = np.array(member.first, np.float32)
+        self.of_features = np.ascontiguousarray(first[:, :features].T)
+        self.of_context = np.ascontiguousarray(first[:, features:].T)
+        self.first_bias = np.array(member.first_bias, np.float32)
+        self.second = np.ascontiguousarray(np.array(member.second, np.float32).T)
+        self.second_bias = np.array(member.second_bias, np.float32)
+
+    def scores(self, features: Floats, context: Floats) -> Floats:
+        """[n, k, f] and [n, c] to [n, k]."""
+        hidden = features @ self.of_features
+        hidden += (context @ self.of_context + self.first_bias)[:, None]
+        np.maximum(hidden, 0, out=hidden)
+        bent = hidden @ self.second
+        bent += self.second_bias
+        np.tanh(bent, out=bent)
+        scores: Floats = features @ self.linear + bent @ self.last
+        return scores
+
+
+class LearnedRanker:
+    """The mean of its members' scores."""
+
+    wants_details = True
+
+    def __init__(self, file: RankerFile) -> None:
+        self._feature_scale, self._context_scale = _Scale(file.feature_scaling), _Scale(file.context_scaling)
+        self._members = [_Network(member, len(file.features)) for member in file.members]
+        self._share = np.float32(file.spread / len(self._members))
+
+    def scores(self, features: Floats, details: tuple[Floats, Floats] | None) -> Floats:
+        """Scores [users, n] of candidates with these features and details."""
+        assert details is not None, "a learned ranker reads details"
+        of_candidates = self._feature_scale(np.concatenate([features, details[0]], axis=2))
+        of_users = self._context_scale(details[1])
+        total = self._members[0].scores(of_candidates, of_users)
+        for member in self._members[1:]:
+            total += member.scores(of_candidates, of_users)
+        return total * self._share
+
+
+def read_ranker(text: str, weights: RankWeights) -> Ranker:
+    """The ranker that JSON describes, or the plain one for an empty text.
+
+    Raises:
+        ConfigError: it is no such JSON, or reads other features than this version of Portrait tells.
+    """
+    if not text:
+        return PlainRanker(weights)
+    try:
+        file = RankerFile.model_validate_json(text)
+        _require_shapes(file)
+    except (ValidationError, ValueError) as error:
+        raise ConfigError(f"the ranker of user_encoder cannot be read ({error}); train again with `portrait train`") from None
+    _require_same("features", file.features, (*FEATURES, *DETAILS))
+    _require_same("context", file.context, CONTEXT)
+    return LearnedRanker(file)
+
+
+def _require_same(what: str, found: Sequence[str], told: Sequence[str]) -> None:
+    if list(found) != list(told):
+        raise ConfigError(
+            f"the ranker of user_encoder was trained with other {what} ({', '.join(found)}) than this version of Portrait "
+            f"tells ({', '.join(told)}): train again with `portrait train`, or go back with `portrait models activate`"
+        )
+
+
+def _require_shapes(file: RankerFile) -> None:
+    features, context = len(file.features), len(file.context)
+    for scaling, size in ((file.feature_scaling, features), (file.context_scaling, context)):
+        if not len(scaling.mean) == len(scaling.deviation) == size:
+            raise ValueError("a scaling has another size than what it scales")
+    for member in file.members:
+        hidden, bent = len(member.first), len(member.second)
+        shapes = (
+            len(member.linear) == features
+            and all(len(row) == features + context for row in member.first)
+            and len(member.first_bias) == hidden
+            and all(len(row) == hidden for row in member.second)
+            and len(member.second_bias) == len(member.last) == bent
+        )
+        if not shapes:
+            raise ValueError("the layers of a member do not fit together")

@@ -1,0 +1,119 @@
+"""The network behind user_encoder: a history, and beside it what users declare of themselves, as one vector."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+
+from deploy.recs.interactions import Floats
+from deploy.recs.ours.network import NetworkShape, SequenceNetwork
+from deploy.training.neighbours import Neighbours
+from deploy.training.served_tensors import gap_buckets, newest_last, value_buckets
+from schemas.tensors import DEMOGRAPHICS_DIM
+
+Numbers = npt.NDArray[np.int64]
+
+DIRECTIONS = 64
+"""Of the text encoder's space that are kept."""
+FACTS_HIDDEN = 16
+
+
+@dataclass(frozen=True)
+class Whitening:
+    """Brings the text encoder's vectors to directions that all weigh alike: `(vectors - mean) @ directions`.
+
+    Linear on purpose: a user's vector can be brought back into the text encoder's space, where all items are, new ones too.
+    """
+
+    mean: Floats
+    directions: Floats
+
+    @classmethod
+    def of(cls, vectors: Floats) -> "Whitening":
+        """Fitted to these vectors [n, d], those of length 0 left out."""
+        known = vectors[vectors.any(axis=1)]
+        mean = known.mean(axis=0)
+        _, sizes, rows = np.linalg.svd(known - mean, full_matrices=False)
+        kept = int((sizes[:DIRECTIONS] > 1e-4 * sizes[0]).sum())
+        scale = np.sqrt(len(known)) / sizes[:kept]
+        return cls(mean.astype(np.float32), np.ascontiguousarray(rows[:kept].T * scale, np.float32))
+
+    def __call__(self, vectors: Floats) -> Floats:
+        """Float32 [n, c]; zeros stay zeros."""
+        white: Floats = ((vectors - self.mean) @ self.directions).astype(np.float32)
+        white[~vectors.any(axis=1)] = 0
+        return white
+
+
+class FusedNetwork(SequenceNetwork):
+    """Adds what is declared to what the history says. Tags and profile come as whitened text vectors, like items."""
+
+    def __init__(self, items: int, shape: NetworkShape, content: Tensor | None) -> None:
+        assert content is not None, "users are matched with what items say"
+        super().__init__(items, shape, content)
+        assert self.content_part is not None
+        self.said_part = self.content_part
+        self.tag_part = nn.Linear(content.shape[1], shape.dim, bias=False)
+        self.profile_part = nn.Linear(content.shape[1], shape.dim, bias=False)
+        last = nn.Linear(FACTS_HIDDEN, shape.dim, bias=False)
+        self.facts_part = nn.Sequential(nn.Linear(DEMOGRAPHICS_DIM, FACTS_HIDDEN), nn.Tanh(), last)
+        for part in (self.tag_part, self.profile_part, last):
+            nn.init.normal_(part.weight, std=0.02 / part.in_features**0.5)
+
+    def fused(self, hidden: Tensor, tag: Tensor, profile: Tensor, demographics: Tensor) -> Tensor:
+        """[n, dim] of the last place of a history, with the rest [n, c], [n, c], [n, 4]: [n, dim]."""
+        facts = self.facts_part(demographics) * (demographics != 0).any(dim=1, keepdim=True)
+        fused: Tensor = hidden + self.tag_part(tag) + self.profile_part(profile) + facts
+        return fused
+
+
+class ServedEncoder(nn.Module):
+    """The tensors of `schemas.tensors.USER_ENCODER` to its outputs: what is exported, with all that it needs inside."""
+
+    numbers: Tensor
+    sorted_numbers: Tensor
+    places: Tensor
+    mean: Tensor
+    directions: Tensor
+
+    def __init__(
+        self, network: FusedNetwork, whitening: Whitening, neighbours: Neighbours, numbers: Numbers, length: int
+    ) -> None:
+        """`numbers` [items] are the items' of the network's table; `length` is the most events it reads."""
+        super().__init__()
+        self.network, self.neighbours, self.length = network, neighbours, length
+        order = np.argsort(numbers)
+        self.register_buffer("numbers", torch.from_numpy(numbers))
+        self.register_buffer("sorted_numbers", torch.from_numpy(numbers[order]))
+        self.register_buffer("places", torch.from_numpy(order + 1))
+        self.register_buffer("mean", torch.from_numpy(whitening.mean))
+        self.register_buffer("directions", torch.from_numpy(whitening.directions))
+
+    def forward(
+        self, vectors: Tensor, items: Tensor, types: Tensor, ages: Tensor, values: Tensor, tag: Tensor, profile: Tensor,
+        demographics: Tensor,
+    ) -> tuple[Tensor, Tensor, Tensor]:  # fmt: skip
+        """Vectors float32 [n, d] of unit length, zeros where nothing is known; the items expected next, and their shares."""
+        vectors, items, types, ages, values = newest_last(self.length, vectors, items, types, ages, values)
+        there = types != 0
+        network = self.network
+        at = torch.searchsorted(self.sorted_numbers, items).clamp(max=len(self.sorted_numbers) - 1)
+        known = (self.sorted_numbers[at] == items) & there
+        own_items = torch.where(known, self.places[at], 0)
+        own = network.ids(own_items) * known.unsqueeze(-1)
+        said = network.said_part(self.white(vectors.float())) * there.unsqueeze(-1)
+        read = network.read(own + said, there, gap_buckets(ages, there), value_buckets(values, there), types.long())
+        fused = network.fused(read[:, -1], self.white(tag), self.white(profile), demographics)
+        table = network.item_table()
+        shares = torch.log_softmax(fused @ table[1:].T + network.item_bias[1:], dim=-1)
+        numbers, scores = self.neighbours.expected(shares, own_items, types, ages, self.numbers)
+        user = nn.functional.normalize(fused @ network.said_part.weight @ self.directions.T, dim=1)
+        anything = there.any(dim=1) | (tag != 0).any(dim=1) | (profile != 0).any(dim=1)
+        return user * anything.unsqueeze(-1), numbers, scores
+
+    def white(self, vectors: Tensor) -> Tensor:
+        """As `Whitening`: zeros stay zeros."""
+        white: Tensor = ((vectors - self.mean) @ self.directions) * (vectors != 0).any(dim=-1, keepdim=True)
+        return white

@@ -1,0 +1,161 @@
+"""`portrait train` once its options are read: read, learn, measure, write a version, serve it."""
+
+import json
+import os
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from rich.console import Console
+
+from deploy.evaluation.models import TextEncoder
+from deploy.evaluation.progress import Steps
+from deploy.local.activation import activate
+from deploy.local.encoder_versions import RECORD, EncoderVersions
+from deploy.machine import MachineMeter
+from deploy.recs.cuts import LEAVE_ONE_OUT, TIME_CUT_NEW_ITEMS, default_protocol, split_by
+from deploy.recs.ours.portrait import earlier_windows
+from deploy.recs.recorded import from_dataset
+from deploy.recs.split import Split
+from deploy.training.board import Board
+from deploy.training.card import model_card
+from deploy.training.learning import ENCODER, Learner, Recipe
+from deploy.training.material import Material, read_material
+from deploy.training.topics_folder import write_topics
+from deploy.training.trials import best_recipe
+from producers.dataset import Dataset, open_dataset
+from schemas.settings import Settings, load_settings
+
+
+@dataclass(frozen=True)
+class Asked:
+    """The command's options."""
+
+    data: Path | None
+    mapping: str | None
+    seed: int
+    epochs: int
+    trials: int
+    threads: int | None
+    activate: bool
+
+
+def run(asked: Asked) -> None:
+    """Train with these options; the last line printed is JSON.
+
+    Raises:
+        ConfigError: the folder, the topics or the data are wrong, or hold too little to learn from.
+    """
+    torch.set_num_threads(asked.threads or os.cpu_count() or 1)
+    settings, console = load_settings(), Console(highlight=False, markup=False, emoji=False)
+    meter, began, steps = MachineMeter(), time.perf_counter(), Steps(console)
+    dataset = opened(asked, settings, steps)
+    encoder = TextEncoder(settings, console.print)
+    torch.set_num_threads(asked.threads or os.cpu_count() or 1)  # the encoder takes half the cores, as it does on Triton
+    with steps.step("reading events, encoding items"):
+        material = read_material(from_dataset(dataset), encoder.encode)
+        encoder.keep()
+    protocol, windows = newest_windows(material)
+    console.print(sentence(material, protocol, windows), soft_wrap=True)
+    recipe = Recipe(seed=asked.seed)
+    recipe = replace(recipe, schedule=replace(recipe.schedule, epochs=asked.epochs))
+    tried: list[dict[str, Any]] = []
+    if asked.trials:
+        with steps.step(f"trying {asked.trials} settings") as on_done:
+            recipe, tried = best_recipe(material, settings, encoder.encode, recipe, windows[0], asked.trials, on_done)
+    versions = EncoderVersions.of(settings)
+    with versions.being_made() as (version, folder), Board(settings.runtime.folder / "train" / "runs", version) as board:
+        learner = Learner(material, settings, encoder.encode, recipe, shown(steps), board.note)
+        found = learner.learn(material.recorded.interactions, windows, folder)
+        encoder.keep()
+        facts = {
+            "version": version,
+            "data": dataset.folder.resolve().name,
+            "protocol": protocol,
+            "events": len(material.recorded.interactions),
+            "users": len(material.recorded.interactions.user_ids),
+            "items": len(material.recorded.items),
+            "bad_rows": material.recorded.bad_rows,
+            **found,
+            "seed": recipe.seed,
+            "recipe": {**vars(recipe.shape), "learning_rate": recipe.schedule.learning_rate},
+            "tried": tried,
+            "artefact_bytes": sum(file.stat().st_size for file in folder.iterdir()),
+            "step_seconds": steps.seconds,
+            "seconds": round(time.perf_counter() - began, 1),
+            **meter.report(),
+        }
+        board.note(
+            "newest window", 0, {f"{name} {kind}": found[name][kind] for name in MEASURES for kind in found.get(name, {})}
+        )
+        (folder / RECORD).write_text(json.dumps(facts, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        (folder / "README.md").write_text(model_card(facts), encoding="utf-8")
+    console.print(f"user_encoder {version} is in {versions.path(version)} ({ENCODER}, ranker, card)", soft_wrap=True)
+    facts["activated"] = asked.activate and serves_better(found, console)
+    if facts["activated"]:
+        activate(version, settings, console.print)
+    print(json.dumps({"report": "train", **facts}, ensure_ascii=False))
+
+
+MEASURES = ("ndcg10", "hr10")
+
+
+def opened(asked: Asked, settings: Settings, steps: Steps) -> Dataset:
+    """The folder asked for, or one with what is in the topics now."""
+    if asked.data is not None:
+        return open_dataset(asked.data, asked.mapping)
+    with steps.step("reading the topics"):
+        folder = write_topics(settings, settings.runtime.folder / "train" / "topics")
+    return open_dataset(folder)
+
+
+def newest_windows(material: Material) -> tuple[str, list[Split]]:
+    """How these events are cut, and the newest cuts, the newest first.
+
+    Lists never hold what a user met before, so only new items are asked for.
+    """
+    recorded = material.recorded
+    protocol = LEAVE_ONE_OUT if default_protocol(recorded) == LEAVE_ONE_OUT else TIME_CUT_NEW_ITEMS
+    newest = split_by(protocol, recorded.interactions)
+    return protocol, [newest, *earlier_windows(newest)[:1]]
+
+
+def sentence(material: Material, protocol: str, windows: list[Split]) -> str:
+    """What is learned from."""
+    events = material.recorded.interactions
+    return (
+        f"{len(events):,} events of {len(events.user_ids):,} users, {len(material.recorded.items):,} items described; "
+        f"cut by {protocol}: {' and '.join(f'{len(window.users):,}' for window in windows)} users teach the ranker"
+    )
+
+
+def serves_better(found: dict[str, Any], console: Console) -> bool:
+    """Whether lists of the newest window are better than those of the plain encoder; told when they are not."""
+    if "ndcg10" not in found:
+        console.print("too little was done to measure it: choose it with `portrait models activate` if you want it served")
+        return False
+    learned, plain = found["ndcg10"]["learned"], found["ndcg10"]["plain"]
+    if learned <= plain:
+        console.print(
+            f"NDCG@10 {learned} is not above the plain encoder's {plain}: the version in service stays", soft_wrap=True
+        )
+        return False
+    return True
+
+
+def shown(steps: Steps) -> Any:
+    """Progress of a step by its name, as `Learner` tells it: a bar in a terminal, lines elsewhere."""
+    running: dict[str, Any] = {}
+
+    def on_step(name: str, done: int, total: int) -> None:
+        if name not in running:
+            running.clear()
+            context = steps.step(name)
+            running[name] = (context, context.__enter__())
+        running[name][1](done, total)
+        if done >= total:
+            running.pop(name)[0].__exit__(None, None, None)
+
+    return on_step

@@ -1,0 +1,291 @@
+"""`portrait train`, on a small world whose right answers are known; no weights and no server."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from consumers.catalogue import item_number
+from consumers.lists.details import CONTEXT, DETAILS
+from consumers.lists.learned_ranker import LearnedRanker, RankerFile, read_ranker
+from consumers.lists.ranking import FEATURES, PlainRanker, RankWeights
+from deploy.evaluation.models import UserEncoder
+from deploy.local.activation import activate
+from deploy.local.encoder_versions import PLAIN, EncoderVersions
+from deploy.recs.cuts import LEAVE_ONE_OUT, split_by
+from deploy.recs.measures import gains
+from deploy.recs.ours.evidence import Candidates
+from deploy.recs.ours.network_training import FittedNetwork
+from deploy.recs.ours.portrait import earlier_windows
+from deploy.recs.ours.ranker import Lesson, train_ranker
+from deploy.recs.split import Split
+from deploy.training.fused_network import FusedNetwork, ServedEncoder, Whitening
+from deploy.training.learning import ENCODER, RANKER, Learner
+from deploy.training.lessons import as_file
+from deploy.training.material import Material, read_material
+from deploy.training.neighbours import baskets_ago, neighbours_of
+from deploy.training.replayed import Replayed
+from deploy.training.served_lists import ServedLists
+from deploy.training.served_tensors import newest_last
+from schemas.errors import ConfigError
+from schemas.messages import EVENT_TYPES
+from schemas.settings import RuntimeSettings, Settings
+from schemas.tensors import DEMOGRAPHICS_DIM, EMBEDDING_DIM, NEXT_ITEMS, NEXT_SCORES
+from tests.unit.training_cases import EACH, GROUPS, QUICK, encode, item, material, recorded
+
+PLAY = 1 + EVENT_TYPES.index("play")
+
+
+@pytest.fixture(scope="module")
+def world() -> Material:
+    return material()
+
+
+@pytest.fixture(scope="module")
+def split(world: Material) -> Split:
+    return split_by(LEAVE_ONE_OUT, world.recorded.interactions)
+
+
+@pytest.fixture(scope="module")
+def artefact(world: Material, split: Split, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("artefact") / "2"
+    Learner(world, Settings(), encode, QUICK).learn(split.train, earlier_windows(split), folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def encoder(artefact: Path) -> UserEncoder:
+    return UserEncoder(artefact)
+
+
+def users(*histories: list[str], length: int = 12) -> dict[str, np.ndarray]:
+    """The tensors of users who played these items, one a day."""
+    count = len(histories)
+    features = {
+        "HISTORY_VECTORS": np.zeros((count, length, EMBEDDING_DIM), np.float16),
+        "HISTORY_ITEMS": np.zeros((count, length), np.int64),
+        "HISTORY_TYPES": np.zeros((count, length), np.int32),
+        "HISTORY_AGES": np.zeros((count, length), np.float32),
+        "HISTORY_VALUES": np.full((count, length), np.nan, np.float32),
+        "TAG_VECTOR": np.zeros((count, EMBEDDING_DIM), np.float32),
+        "PROFILE_VECTOR": np.zeros((count, EMBEDDING_DIM), np.float32),
+        "DEMOGRAPHICS": np.zeros((count, DEMOGRAPHICS_DIM), np.float32),
+    }
+    for user, history in enumerate(histories):
+        for place, name in enumerate(history):
+            group, number = map(int, name.split("-"))
+            features["HISTORY_VECTORS"][user, place] = encode([item(group, number).title])[0]
+            features["HISTORY_ITEMS"][user, place] = item_number(name)
+            features["HISTORY_TYPES"][user, place] = PLAY
+            features["HISTORY_AGES"][user, place] = 24 * (len(history) - 1 - place)
+    return features
+
+
+def groups_of(numbers: np.ndarray) -> list[int]:
+    known = {item_number(f"{group}-{number}"): group for group in range(GROUPS) for number in range(EACH)}
+    return [known[number] for number in numbers.tolist() if number]
+
+
+def test_lists_of_the_live_path_find_what_comes_next(world: Material, split: Split, artefact: Path) -> None:
+    replayed = Replayed(split.train, world, Settings(), encode)
+    ranker = (artefact / RANKER).read_text()
+    learned = gains(ServedLists(replayed, UserEncoder(artefact), split, ranker), split)
+    plain = gains(ServedLists(replayed, UserEncoder(), split, ""), split)
+    assert learned.ndcg.mean() > 0.8
+    assert learned.ndcg.mean() > plain.ndcg.mean() + 0.05
+
+
+def test_what_comes_next_is_of_the_users_group_and_never_what_they_met(encoder: UserEncoder) -> None:
+    history = ["2-3", "2-4", "2-5"]
+    found = encoder.encode(users(history))
+    numbers = found.expected.numbers[0]
+    assert numbers.shape == (NEXT_ITEMS,) and found.expected.scores.shape == (1, NEXT_ITEMS, len(NEXT_SCORES))
+    by_network, *by_items = numbers.reshape(len(NEXT_SCORES), -1)
+    assert groups_of(by_network[:5]).count(2) >= 4
+    assert [best[0] for best in by_items] == [item_number("2-6")] * 3
+    assert not {item_number(name) for name in history} & set(numbers.tolist())
+
+
+def test_a_user_vector_points_at_items_like_those_taken_and_finds_a_new_one_by_its_text(encoder: UserEncoder) -> None:
+    vector = encoder.encode(users(["3-1", "3-2", "3-3"])).vectors[0]
+    assert np.linalg.norm(vector) == pytest.approx(1, abs=1e-4)
+    new = [item(group, 99) for group in range(GROUPS)]
+    assert int((encode([one.title for one in new]) @ vector).argmax()) == 3
+
+
+def test_declared_tags_alone_find_items(encoder: UserEncoder) -> None:
+    features = users([])
+    features["TAG_VECTOR"][0] = encode(["group4"])[0]
+    found = encoder.encode(features)
+    assert np.linalg.norm(found.vectors[0]) == pytest.approx(1, abs=1e-4)
+    assert groups_of(found.expected.numbers[0][:6]).count(4) >= 4
+
+
+def test_a_user_of_whom_nothing_is_known_is_zeros(encoder: UserEncoder) -> None:
+    assert not encoder.encode(users([])).vectors.any()
+
+
+@pytest.mark.parametrize("length", [3, 10, 37])
+def test_padding_place_and_company_change_nothing(encoder: UserEncoder, length: int) -> None:
+    alone = encoder.encode(users(["1-1", "1-2", "1-3"], length=3))
+    among = encoder.encode(users(["0-5"], ["1-1", "1-2", "1-3"], ["4-1", "2-2"], length=length))
+    np.testing.assert_allclose(among.vectors[1], alone.vectors[0], atol=1e-5)
+    np.testing.assert_allclose(among.expected.scores[1], alone.expected.scores[0], atol=1e-4)
+
+
+def test_events_in_the_middle_that_are_padding_are_passed_over(encoder: UserEncoder) -> None:
+    features = users(["1-1", "0-0", "1-2"])
+    for name in ("HISTORY_VECTORS", "HISTORY_ITEMS", "HISTORY_TYPES"):
+        features[name][0, 1] = 0
+    kept = users(["1-1", "1-2"])
+    kept["HISTORY_AGES"][0, 0] = 48
+    np.testing.assert_allclose(encoder.encode(features).vectors, encoder.encode(kept).vectors, atol=1e-5)
+
+
+def test_the_exported_program_is_the_network(world: Material, artefact: Path) -> None:
+    torch.manual_seed(0)
+    events, whitening = world.recorded.interactions, Whitening.of(world.item_vectors)
+    network = FusedNetwork(len(events.item_ids), QUICK.shape, torch.from_numpy(whitening(world.item_vectors)))
+    numbers = np.array([item_number(item_id) for item_id in events.item_ids], np.int64)
+    learner = Learner(world, Settings(), encode, QUICK)
+    served = ServedEncoder(network, whitening, neighbours_of(events), numbers, QUICK.shape.length).eval()
+    folder = artefact.parent / "random"
+    learner.export(FittedNetwork(network, events, QUICK.shape.length, 1), folder)
+    features = users(["0-1", "0-2"], ["3-3"], length=5)
+    features["HISTORY_VALUES"][0, :2] = [3.0, 5.0]
+    features["TAG_VECTOR"][:] = encode(["group1"])
+    features["PROFILE_VECTOR"][0] = encode(["group2"])[0]
+    features["DEMOGRAPHICS"][1] = [0.4, 1, 0, 0]
+    with torch.no_grad():
+        expected = served(*(torch.from_numpy(array) for array in features.values()))
+    found = UserEncoder(folder).encode(features)
+    for ours, theirs in zip((found.vectors, found.expected.numbers, found.expected.scores), expected, strict=True):
+        np.testing.assert_allclose(ours, theirs.numpy(), rtol=1e-4, atol=1e-5)
+
+
+def test_the_newest_events_are_kept() -> None:
+    types = torch.tensor([[1, 0, 2, 3, 0]])
+    vectors = torch.zeros(1, 5, 4)
+    items = torch.tensor([[10, 0, 20, 30, 0]])
+    _, kept, kinds, _, _ = newest_last(2, vectors, items, types, torch.zeros(1, 5), torch.zeros(1, 5))
+    assert kept.tolist() == [[20, 30]] and kinds.tolist() == [[2, 3]]
+    _, kept, kinds, _, _ = newest_last(6, vectors, items, types, torch.zeros(1, 5), torch.zeros(1, 5))
+    assert kept.tolist() == [[0, 0, 0, 10, 20, 30]] and kinds.tolist() == [[0, 0, 0, 1, 2, 3]]
+
+
+def test_events_of_one_moment_are_a_basket() -> None:
+    ages = torch.tensor([[0.0, 9.0, 9.0, 2.0, 0.0, 0.0]])
+    there = torch.tensor([[False, True, True, True, True, True]])
+    assert baskets_ago(ages, there)[0, 1:].tolist() == [2, 2, 1, 0, 0]
+
+
+def test_whitening_leaves_zeros_and_shared_parts_out(world: Material) -> None:
+    whitening = Whitening.of(world.item_vectors + 50)
+    white = whitening(world.item_vectors + 50)
+    np.testing.assert_allclose(white.T @ white / len(white), np.eye(white.shape[1]), atol=0.05)
+    assert not whitening(np.zeros((1, EMBEDDING_DIM), np.float32)).any()
+
+
+def lesson() -> Lesson:
+    random = np.random.default_rng(1)
+    size = len(FEATURES) + len(DETAILS)
+    features = random.normal(size=(60, 20, size)).astype(np.float32)
+    taken = (features[:, :, 2] == features[:, :, 2].max(axis=1, keepdims=True)).astype(np.float32)
+    rows = np.tile(np.arange(20), (60, 1))
+    return Lesson(Candidates(rows, rows >= 0, features, random.normal(size=(60, len(CONTEXT))).astype(np.float32)), taken)
+
+
+def test_the_profilers_ranker_is_the_one_that_was_trained() -> None:
+    taught = lesson()
+    ranker = train_ranker([taught], seed=1)
+    file = as_file(ranker, [taught])
+    served = read_ranker(file.model_dump_json(), RankWeights())
+    assert isinstance(served, LearnedRanker) and served.wants_details
+    own, more = taught.candidates.features[:, :, : len(FEATURES)], taught.candidates.features[:, :, len(FEATURES) :]
+    found = served.scores(own, (more, taught.candidates.context))
+    np.testing.assert_allclose(found, ranker.scores(taught.candidates) * file.spread, rtol=1e-3, atol=1e-4)
+    assert (found.argmax(axis=1) == taught.taken.argmax(axis=1)).mean() > 0.4
+
+
+def test_without_a_ranker_the_plain_one_ranks() -> None:
+    assert isinstance(read_ranker("", RankWeights()), PlainRanker)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda file: file.update(features=["similarity"]), "layers|size"),
+        (lambda file: file.update(features=[*file["features"][1:], "other"]), "other features"),
+        (lambda file: file.update(context=[*file["context"][1:], "other"]), "other context"),
+        (lambda file: file["members"][0].update(last=[1.0]), "layers of a member"),
+        (lambda file: file["members"][0]["first"][0].append(1.0), "layers of a member"),
+        (lambda file: file["feature_scaling"]["deviation"].__setitem__(0, 0.0), "greater than 0"),
+        (lambda file: file.update(members=[]), "at least 1"),
+        (lambda file: file.update(format=2), "format"),
+    ],
+)
+def test_a_ranker_that_does_not_fit_is_refused_with_what_to_do(change, said: str) -> None:
+    file = json.loads(as_file(train_ranker([lesson()], seed=1), [lesson()]).model_dump_json())
+    change(file)
+    with pytest.raises(ConfigError, match=said) as refused:
+        read_ranker(json.dumps(file), RankWeights())
+    assert "portrait train" in str(refused.value)
+
+
+def test_what_is_no_json_is_refused() -> None:
+    with pytest.raises(ConfigError, match="cannot be read"):
+        read_ranker("no ranker", RankWeights())
+    assert RankerFile.model_fields["format"].default == 1
+
+
+def test_a_folder_that_describes_too_few_items_is_refused() -> None:
+    few = dict(list(recorded().items.items())[:5])
+    with pytest.raises(ConfigError, match="describes 5 items"):
+        read_material(replace(recorded(), items=few), encode)
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Settings:
+    return Settings(runtime=RuntimeSettings(folder=tmp_path))
+
+
+def interrupted(written: int) -> None:
+    raise KeyboardInterrupt(written)
+
+
+def test_a_version_is_there_whole_or_not_at_all(project: Settings) -> None:
+    versions = EncoderVersions.of(project)
+    assert (versions.learned, versions.active) == ([], PLAIN)
+    with pytest.raises(KeyboardInterrupt), versions.being_made() as (_, folder):
+        interrupted((folder / ENCODER).write_bytes(b"half"))
+    assert versions.learned == [] and list(versions.folder.iterdir()) == []
+    with versions.being_made() as (number, folder):
+        (folder / ENCODER).write_bytes(b"whole")
+    assert number == 2 and versions.learned == [2] and versions.active == PLAIN
+    assert (versions.path(2) / "model.py").is_file()
+
+
+def test_the_version_before_is_remembered(project: Settings) -> None:
+    versions, said = EncoderVersions.of(project), list[str]()
+    for _ in range(2):
+        with versions.being_made():
+            pass
+    activate(2, project, said.append)
+    activate(3, project, said.append)
+    activate(3, project, said.append)
+    assert (versions.active, versions.previous) == (3, 2)
+    activate(versions.previous, project, said.append)
+    assert (versions.active, versions.previous) == (2, 3)
+    assert "portrait up" in said[-1]
+
+
+def test_a_version_that_is_not_there_is_refused(project: Settings) -> None:
+    with pytest.raises(ConfigError, match="no version 7; there are 1"):
+        activate(7, project, print)
+    (EncoderVersions.of(project).folder).mkdir(parents=True)
+    (EncoderVersions.of(project).folder / "active").write_text("newest")
+    with pytest.raises(ConfigError, match="portrait models activate"):
+        _ = EncoderVersions.of(project).active
