@@ -38,7 +38,7 @@ class Neighbours(nn.Module):
     def expected(
         self, log_shares: Tensor, own_items: Tensor, types: Tensor, ages_h: Tensor, numbers: Tensor
     ) -> tuple[Tensor, Tensor]:
-        """The NEXT_ITEMS of each user by their `numbers` [items], and NEXT_SCORES: 40 by each score, none met before.
+        """The NEXT_ITEMS of each user by their `numbers` [items], and NEXT_SCORES: 40 by each score that says anything for so many, none met before.
 
         `log_shares` [n, items] are the network's; `own_items` [n, length] count from 1, 0 where there is none.
         """
@@ -46,10 +46,12 @@ class Neighbours(nn.Module):
         met = log_shares.new_zeros(log_shares.shape[0], log_shares.shape[1] + 1)  # by shape: a length would be a constant
         met = met.scatter(1, own_items, 1.0)[:, 1:]
         most = min(EACH, log_shares.shape[1])
-        chosen = torch.cat([(score + met * OUT).topk(most, dim=1).indices for score in scores], dim=1)
+        best = [(score + met * OUT).topk(most, dim=1) for score in scores]
+        chosen = torch.cat([one.indices for one in best], dim=1)
+        speaks = torch.cat([best[0].values > OUT / 2, *(one.values > 0 for one in best[1:])], dim=1)
         found = torch.stack([torch.gather(score, 1, chosen) for score in scores], dim=-1)
         missing = NEXT_ITEMS - chosen.shape[1]
-        return nn.functional.pad(numbers[chosen], (0, missing)), nn.functional.pad(found, (0, 0, 0, missing))
+        return nn.functional.pad(numbers[chosen] * speaks, (0, missing)), nn.functional.pad(found, (0, 0, 0, missing))
 
     def scores(self, own_items: Tensor, types: Tensor, ages_h: Tensor, items: int) -> list[Tensor]:
         """Of all items by each model, [n, items] each."""
