@@ -88,6 +88,10 @@ class ModelSettings(Group):
         "builtin:narrator",
         description="LoRA merged into profile_llm: `builtin:narrator` goes with the default model; empty: none",
     )
+    user_encoders: Path | None = Field(
+        None,
+        description="folder with the versions that `portrait train` makes; unset: models/user_encoder in the state folder",
+    )
     device: Literal["auto", "cpu", "cuda"] = "auto"
     llm_threads: int = Field(1, ge=1, description="CPU threads of profile_llm; the encoders must never wait for it")
     llm_max_batch: int = Field(32, ge=1, description="texts generated together")

@@ -15,6 +15,7 @@ from deploy.demo.progress import Bar, Show
 from deploy.demo.source import Source
 from deploy.demo.workers import Workers
 from deploy.judge import Verdict, judge
+from deploy.local.encoder_versions import EncoderVersions
 from deploy.local.record import is_locked
 from deploy.local.stack import local_stack
 from deploy.topics import ensure_topics
@@ -86,7 +87,9 @@ def own_folder(settings: Settings) -> Settings:
     kafka = settings.kafka
     if "partitions" not in kafka.model_fields_set:  # one a worker: each more costs the broker requests in every commit
         kafka = kafka.model_copy(update={"partitions": 1})
-    return settings.model_copy(update={"kafka": kafka, "runtime": settings.runtime.model_copy(update={"folder": folder})})
+    models = settings.models.model_copy(update={"user_encoders": EncoderVersions.of(settings).folder})
+    runtime = settings.runtime.model_copy(update={"folder": folder})
+    return settings.model_copy(update={"kafka": kafka, "models": models, "runtime": runtime})
 
 
 class _Demo:

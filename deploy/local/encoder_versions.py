@@ -34,8 +34,8 @@ class EncoderVersions:
 
     @classmethod
     def of(cls, settings: Settings) -> "EncoderVersions":
-        """Those of this project."""
-        return cls(settings.runtime.folder.absolute() / "models" / USER_ENCODER.name)
+        """Those that the settings name, or of this project."""
+        return cls((settings.models.user_encoders or settings.runtime.folder / "models" / USER_ENCODER.name).absolute())
 
     @property
     def learned(self) -> list[int]:

@@ -103,9 +103,15 @@ class ServedEncoder(nn.Module):
         known = (self.sorted_numbers[at] == items) & there
         own_items = torch.where(known, self.places[at], 0)
         own = network.ids(own_items) * known.unsqueeze(-1)
-        said = network.said_part(self.white(vectors.float())) * there.unsqueeze(-1)
-        read = network.read(own + said, there, gap_buckets(ages, there), value_buckets(values, there), types.long())
-        fused = network.fused(read[:, -1], self.white(tag), self.white(profile), demographics)
+        white = vectors.float() @ self.directions - self.mean @ self.directions
+        said = network.said_part(white) * there.unsqueeze(-1)
+        gaps, rated = gap_buckets(ages, there), value_buckets(values, there)
+        fused = network.fused(
+            network.read(own + said, there, gaps, rated, types.long(), last=True)[:, -1],
+            self.white(tag),
+            self.white(profile),
+            demographics,
+        )
         table = network.item_table()
         shares = torch.log_softmax(fused @ table[1:].T + network.item_bias[1:], dim=-1)
         numbers, scores = self.neighbours.expected(shares, own_items, types, ages, self.numbers)

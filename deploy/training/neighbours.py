@@ -38,7 +38,9 @@ class Neighbours(nn.Module):
     def expected(
         self, log_shares: Tensor, own_items: Tensor, types: Tensor, ages_h: Tensor, numbers: Tensor
     ) -> tuple[Tensor, Tensor]:
-        """The NEXT_ITEMS of each user by their `numbers` [items], and NEXT_SCORES: 40 by each score that says anything for so many, none met before.
+        """The NEXT_ITEMS of each user by their `numbers` [items], and NEXT_SCORES.
+
+        40 by each score, or as many as it says anything for; none that was met before.
 
         `log_shares` [n, items] are the network's; `own_items` [n, length] count from 1, 0 where there is none.
         """

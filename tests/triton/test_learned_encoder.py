@@ -44,14 +44,14 @@ def client(stack: LocalStack) -> Iterator[InferenceClient]:
 
 
 @pytest.fixture(scope="module")
-def learned(stack: LocalStack) -> Iterator[int]:
+def learned(stack: LocalStack) -> int:
     """The number of a version trained on the small world; each test begins and ends with the plain one in service."""
     world = material()
     split = split_by(LEAVE_ONE_OUT, world.recorded.interactions)
     versions = EncoderVersions.of(stack.settings)
     with versions.being_made() as (version, folder):
         Learner(world, stack.settings, encode, QUICK).learn(split.train, earlier_windows(split), folder, measure=False)
-    yield version
+    return version
 
 
 def test_a_version_takes_over_while_requests_go_on(stack: LocalStack, client: InferenceClient, learned: int) -> None:

@@ -58,7 +58,7 @@ def recorded() -> RecordedData:
     catalogue = {one.item_id: one for one in (item(group, number) for group in range(GROUPS) for number in range(EACH))}
     item_ids = sorted(catalogue)
     play = 1 + EVENT_TYPES.index("play")
-    declared = UserAttributes(user_id="u0", updated_at_ms=1_700_000_000_000, age=30, gender="female", tags=["group1"])
+    declared = UserAttributes(user_id="u0", updated_at_ms=1_700_000_000_000, age=30, gender="female")
     return RecordedData(
         name="walks",
         source="made up",

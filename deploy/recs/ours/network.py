@@ -40,13 +40,18 @@ class Block(nn.Module):
         self.up, self.down = nn.Linear(dim, 2 * hidden), nn.Linear(hidden, dim)
         self.dropout = nn.Dropout(shape.dropout)
 
-    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
-        """[batch, length, dim] to the same; `mask` [batch, 1, length, length] is True where a place may look."""
+    def forward(self, x: Tensor, mask: Tensor, last: bool = False) -> Tensor:
+        """[batch, length, dim] to the same; `mask` [batch, 1, length, length] is True where a place may look.
+
+        With `last`, only the last place is worked out: [batch, 1, dim].
+        """
         batch, length, dim = x.shape
         normed = self.norm_attention(x)
         query, key, value = (
             self.query_key_value(normed).view(batch, length, 3, self.heads, dim // self.heads).permute(2, 0, 3, 1, 4)
         )
+        if last:
+            x, normed, query, mask, length = x[:, -1:], normed[:, -1:], query[:, :, -1:], mask[:, :, -1:], 1
         dropout = self.dropout.p if self.training else 0.0
         attended = functional.scaled_dot_product_attention(query, key, value, attn_mask=mask, dropout_p=dropout)
         attended = self.attended(attended.transpose(1, 2).reshape(batch, length, dim))
@@ -84,8 +89,11 @@ class SequenceNetwork(nn.Module):
         """[batch, length] of each, to [batch, length, dim]: at each place, what comes after it. `table` is `item_table()`."""
         return self.read(functional.embedding(items, table), items != 0, gaps, values, types)
 
-    def read(self, vectors: Tensor, there: Tensor, gaps: Tensor, values: Tensor, types: Tensor) -> Tensor:
-        """As `forward`, of items given by their vectors [batch, length, dim]; `there` is False at padding."""
+    def read(self, vectors: Tensor, there: Tensor, gaps: Tensor, values: Tensor, types: Tensor, last: bool = False) -> Tensor:
+        """As `forward`, of items given by their vectors [batch, length, dim]; `there` is False at padding.
+
+        With `last`, what comes after the last place alone: [batch, 1, dim].
+        """
         length = vectors.shape[1]
         x = vectors + self.gaps(gaps) + self.values(values) + self.types(types)
         # Places count from the end: what was done last matters most, however long the history.
@@ -93,8 +101,10 @@ class SequenceNetwork(nn.Module):
         itself = torch.eye(length, dtype=torch.bool, device=vectors.device)  # a padded row must see something, or it is NaN
         earlier = torch.ones(length, length, dtype=torch.bool, device=vectors.device).tril()
         mask = ((earlier & there[:, None, :]) | itself)[:, None]
-        for block in self.blocks:
+        *earlier_blocks, last_block = self.blocks
+        for block in earlier_blocks:
             x = block(x, mask)
+        x = last_block(x, mask, last)
         normed: Tensor = self.norm(x)
         return normed
 
