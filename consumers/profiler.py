@@ -159,6 +159,7 @@ class Profiler:
                 items=made.items,
                 surfaces=made.surfaces,
                 state_version=state.version,
+                list_id=uuid.uuid4().hex,
                 profile_state_version=state.profile.state_version if state.profile else None,
                 model_name=USER_ENCODER.name,
                 model_version=version,

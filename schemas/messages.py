@@ -55,6 +55,25 @@ class BehaviorEvent(Message):
     surface: Label | None = None
     domain: Domain | None = None
     session_id: Identifier | None = None
+    list_id: Identifier | None = Field(None, description="the list that it came from, as `Recommendations.list_id`")
+
+
+class ShownItem(Message):
+    """An item of a list, and at which place from 0 it was seen."""
+
+    item_id: Identifier
+    position: int = Field(ge=0, lt=1000)
+
+
+class Impression(Message):
+    """What a user really saw of a list: sent by the site, for lists to be judged by what was done with them."""
+
+    impression_id: Identifier
+    user_id: Identifier
+    list_id: Identifier
+    surface: Label | None = Field(None, description="unset: the main list")
+    shown_at_ms: TimeMs
+    items: Annotated[list[ShownItem], FailFast()] = Field(min_length=1, max_length=200)
 
 
 class UserAttributes(Message):
@@ -250,13 +269,17 @@ class Reason(Message):
 
 
 class RecommendedItem(Message):
-    """One place in a list. `sources` say which searches found the item."""
+    """One place in a list. `sources` say which searches found the item.
+
+    `propensity` is the chance that this item stood at this place of the main list, where some places are left to chance.
+    """
 
     item_id: Identifier
     title: str
     score: float
     reasons: Annotated[list[Reason], FailFast()]
     sources: Annotated[list[SourceName], FailFast()] = Field(default_factory=list)
+    propensity: float | None = Field(None, gt=0, le=1)
 
 
 class Recommendations(Message):
@@ -266,6 +289,7 @@ class Recommendations(Message):
     items: Annotated[list[RecommendedItem], FailFast()]
     surfaces: dict[Label, list[RecommendedItem]] = Field(default_factory=dict)
     state_version: Count
+    list_id: Identifier | None = Field(None, description="another for each list; impressions and events name it")
     profile_state_version: int | None = None
     model_name: str
     model_version: str

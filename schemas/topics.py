@@ -34,6 +34,7 @@ class Topic:
 
 
 BEHAVIOR_EVENTS = Topic("behavior-events", Key.USER_ID, "delete", "BehaviorEvent", 7 * DAY_MS)
+IMPRESSIONS = Topic("impressions", Key.USER_ID, "delete", "Impression", 7 * DAY_MS)
 USER_ATTRIBUTES = Topic("user-attributes", Key.USER_ID, "compact", "UserAttributes")
 USER_CONTROLS = Topic("user-controls", Key.USER_ID, "delete", "UserControl", 30 * DAY_MS)
 ITEMS = Topic("items", Key.ITEM_ID, "compact", "Item")
@@ -53,6 +54,7 @@ DEAD_LETTERS = Topic(
 
 TOPICS = (
     BEHAVIOR_EVENTS,
+    IMPRESSIONS,
     USER_ATTRIBUTES,
     USER_CONTROLS,
     ITEMS,

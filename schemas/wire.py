@@ -14,6 +14,7 @@ from schemas.messages import (
     USER_CONTROL,
     VERSION_HEADER,
     BehaviorEvent,
+    Impression,
     Item,
     ItemVector,
     ProfileRequest,
@@ -62,6 +63,7 @@ def _controls_border() -> _Border:
 
 _BORDERS: Mapping[str, _Border] = {
     topics.BEHAVIOR_EVENTS.name: _border(topics.BEHAVIOR_EVENTS, BehaviorEvent, "event_time_ms"),
+    topics.IMPRESSIONS.name: _border(topics.IMPRESSIONS, Impression, "shown_at_ms"),
     topics.USER_ATTRIBUTES.name: _border(topics.USER_ATTRIBUTES, UserAttributes, "updated_at_ms"),
     topics.USER_CONTROLS.name: _controls_border(),
     topics.ITEMS.name: _border(topics.ITEMS, Item),

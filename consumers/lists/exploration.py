@@ -1,17 +1,56 @@
-"""Exploration: a share of each list left to chance, the same chance whenever the same state of the same user is listed."""
+"""Exploration: a share of each list left to chance, the same chance whenever the same state of the same user is listed.
+
+Both what is drawn and where it stands are left to chance, and by how much is known: so lists that were shown can tell what
+other lists would have been worth, and how much a place alone does (docs/feedback.md).
+"""
 
 import hashlib
+from collections.abc import Sequence
+from functools import lru_cache
+from math import comb
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from consumers.catalogue import Catalogue
-from consumers.lists.candidates import Offer, RowMarks, Source
+from consumers.catalogue import Catalogue, Rows
+from consumers.lists.candidates import RowMarks
 from consumers.lists.people import People
 from consumers.lists.shelf import Shelf
 
 TRIES = 12
 """Items drawn for each one wanted, as some may not be shown."""
+SPARE = 6
+"""Items kept beyond those wanted, as some turn out to be in the list anyway."""
+
+
+class Draws(NamedTuple):
+    """`rows` [users, m] drawn by `chance` from all that may be shown, in the order of the draw, -1 where there is none.
+
+    `wanted` [users] is how many of them the list shows, and `open_items` [users] from how many they were drawn.
+    """
+
+    chance: "Chance"
+    rows: Rows
+    wanted: npt.NDArray[np.int64]
+    open_items: npt.NDArray[np.int64]
+
+
+class Chance(NamedTuple):
+    """How a list's places are left to chance: `low` of them, or one more with the chance `odds`."""
+
+    low: int
+    odds: float
+
+    @classmethod
+    def of(cls, share: float, places: int) -> "Chance":
+        """On average `share` * `places` of them."""
+        low = int(share * places)
+        return cls(low, share * places - low)
+
+    def counts(self) -> tuple[tuple[int, float], ...]:
+        """How many places may be left to chance, each with its probability."""
+        return (self.low, 1 - self.odds), (self.low + 1, self.odds)
 
 
 def chance_of(user_id: str, state_version: int) -> int:
@@ -20,23 +59,64 @@ def chance_of(user_id: str, state_version: int) -> int:
     return int.from_bytes(hashlib.blake2b(key, digest_size=8).digest(), "little")
 
 
-def explored(users: People, shelf: Shelf, share: float, top_k: int, catalogue: Catalogue) -> Offer:
-    """Items drawn from all that may be shown, `share` * `top_k` of them for each user on average.
+def draw(users: People, shelf: Shelf, chance: Chance, catalogue: Catalogue) -> Draws:
+    """Items drawn from all that may be shown, each as likely as any other.
 
-    The draw depends on seed and item ids, not on rows: each item has a place on a ring, and the next one after a random place
-    is taken, so that a catalogue that came in another order gives the same.
+    The draw depends on seed and item ids, not on rows, so that a catalogue that came in another order gives the same.
     """
     seeds = np.array(users.seeds, np.uint64)
-    wanted = np.floor(share * top_k + _uniform(seeds)).astype(np.int64)
+    wanted = chance.low + (_uniform(seeds) < chance.odds).astype(np.int64)
+    shown = int(shelf.shown.sum())
+    blocked = [np.unique(own[shelf.shown[own]]).size for own in users.blocked]
+    open_items = shown - np.array(blocked, np.int64)
     most = int(wanted.max(initial=0))
     if most == 0:
-        return Offer(Source.EXPLORATION, np.full((len(users), 1), -1, np.int64))
-    ring = np.argsort(catalogue.tie_break)
-    places = np.searchsorted(catalogue.tie_break[ring], _mixed(seeds, TRIES * most)) % len(ring)
-    rows = ring[places]
+        return Draws(chance, np.full((len(users), 1), -1, np.int64), wanted, open_items)
+    in_order = np.argsort(catalogue.tie_break)
+    rows = in_order[(_mixed(seeds, TRIES * most) % np.uint64(len(in_order))).astype(np.int64)]
     good = shelf.shown[rows] & ~RowMarks(len(catalogue)).among(rows, users.blocked)
-    good &= np.cumsum(good, axis=1) <= wanted[:, None]
-    return Offer(Source.EXPLORATION, np.where(good, rows, -1))
+    good &= np.cumsum(good, axis=1) <= (wanted + SPARE)[:, None]
+    return Draws(chance, np.where(good, rows, -1), wanted, open_items)
+
+
+def taken_draws(draws: Draws, listed: Sequence[Rows]) -> list[list[int]]:
+    """Of each user's draws those that are shown: the first ones that are not `listed` anyway, each once."""
+    taken = []
+    for own, wanted, there in zip(draws.rows.tolist(), draws.wanted.tolist(), listed, strict=True):
+        not_listed = dict.fromkeys(own)
+        for row in (-1, *there.tolist()):
+            not_listed.pop(row, None)
+        taken.append(list(not_listed)[:wanted])
+    return taken
+
+
+def places_by_chance(seeds: Sequence[int], places: int) -> list[list[int]]:
+    """The places of a list in an order drawn for each user: the first ones are left to chance."""
+    keys = _mixed(np.array(seeds, np.uint64) ^ np.uint64(0x6C62272E07BB0142), places)
+    order: list[list[int]] = np.argsort(keys, axis=1, kind="stable").tolist()
+    return order
+
+
+@lru_cache(maxsize=20_000)
+def explored_propensity(chance: Chance, places: int, open_items: int) -> float:
+    """How likely any one of `open_items` was to be drawn for any one of these places."""
+    share = sum(odds * min(count, places) for count, odds in chance.counts()) / places
+    return share / max(open_items, 1)
+
+
+@lru_cache(maxsize=20_000)
+def ranked_propensity(chance: Chance, places: int, rank: int, place: int) -> float:
+    """How likely the item of this rank was to stand at this place, both from 0, among places some of which are left to chance.
+
+    It stands there when the place is not left to chance, and `place - rank` of those before it are.
+    """
+    before = place - rank
+    found = 0.0
+    for count, odds in chance.counts():
+        count = min(count, places)
+        if odds and 0 <= before <= count:
+            found += odds * comb(place, before) * comb(places - 1 - place, count - before) / comb(places, count)
+    return found
 
 
 def _mixed(seeds: npt.NDArray[np.uint64], count: int) -> npt.NDArray[np.uint64]:

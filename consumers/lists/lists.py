@@ -12,7 +12,7 @@ from consumers.lists import sources
 from consumers.lists.candidates import Candidates, Offer, Source, merge
 from consumers.lists.concepts import NO_CONCEPTS, Concepts
 from consumers.lists.details import context_of, details_of
-from consumers.lists.exploration import explored
+from consumers.lists.exploration import Chance, Draws, draw
 from consumers.lists.features import profile_vectors
 from consumers.lists.list_rules import ListRules as ListRules
 from consumers.lists.people import People, people
@@ -44,6 +44,7 @@ class Offered(NamedTuple):
     concept_tastes: Sequence[Mapping[str, float]]
     candidates: Candidates
     features: Floats
+    draws: Draws | None
 
 
 class ListMaker:
@@ -134,9 +135,10 @@ class ListMaker:
             if len(hidden):
                 users.blocked[user] = np.concatenate([users.blocked[user], hidden])
         concept_tastes = self._concepts.tastes(users.liked, users.liked_weights)
-        candidates = self.retrieve(users, concept_tastes, shelf, searched)
+        draws = draw(users, shelf, Chance.of(rules.explore, rules.top_k), catalogue) if rules.explore else None
+        candidates = self.retrieve(users, concept_tastes, shelf, searched, draws)
         features = self.features(candidates, users, concept_tastes, shelf)
-        return Offered(users, shelf, concept_tastes, candidates, features)
+        return Offered(users, shelf, concept_tastes, candidates, features, draws)
 
     def details(self, offered: "Offered") -> tuple[Floats, Floats]:
         """What else a learned ranker is told: of the candidates [users, n, len(DETAILS)], and of the users [users, c]."""
@@ -144,10 +146,10 @@ class ListMaker:
 
     def _lists_of(self, offered: "Offered") -> list[UserLists]:
         rules, catalogue = self.rules, self._catalogue
-        users, shelf, concept_tastes, candidates, features = offered
+        users, shelf, concept_tastes, candidates, features, draws = offered
         more = self.details(offered) if self.ranker.wants_details else None
         scores = self.ranker.scores(features, more)
-        chosen = choose_places(users, candidates, scores, shelf, rules, self._row_rules, catalogue, self.pool_width)
+        chosen = choose_places(users, candidates, scores, shelf, rules, self._row_rules, catalogue, self.pool_width, draws)
         taken = features_at(features, chosen.places)
         taken_scores = np.take_along_axis(scores, np.maximum(chosen.places, 0), axis=1)
         weights, interest = rules.weights, rules.interest
@@ -166,9 +168,17 @@ class ListMaker:
         return self._searcher.submit(sources.nearest, queries, shelf, count, self._index, self._catalogue)
 
     def retrieve(
-        self, users: People, concept_tastes: Sequence[Mapping[str, float]], shelf: Shelf, searched: "Future[Offer] | None"
+        self,
+        users: People,
+        concept_tastes: Sequence[Mapping[str, float]],
+        shelf: Shelf,
+        searched: "Future[Offer] | None",
+        draws: Draws | None,
     ) -> Candidates:
-        """What the sources offer these users, without what they may not be shown; `searched` is the index's offer, if any."""
+        """What the sources offer these users, without what they may not be shown; `searched` is the index's offer, if any.
+
+        `draws` are what is left to chance, if anything is.
+        """
         rules, catalogue = self.rules, self._catalogue
         offers = [
             sources.popular(users, shelf),
@@ -177,8 +187,8 @@ class ListMaker:
             sources.expected(users, shelf),
             self._pinned(users, shelf),
         ]
-        if rules.explore:
-            offers.append(explored(users, shelf, rules.explore, rules.top_k, catalogue))
+        if draws is not None:
+            offers.append(Offer(Source.EXPLORATION, draws.rows))
         if self._concepts:
             names = sources.strongest(concept_tastes)
             offers.append(sources.carrying(Source.CONCEPT, names, self._concepts.table, shelf))

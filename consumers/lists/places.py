@@ -8,7 +8,9 @@ import numpy as np
 from consumers.catalogue import Catalogue, Floats, Rows
 from consumers.language import declared_language, profile_language
 from consumers.lists.candidates import NAMES, Candidates, Source
+from consumers.lists.chance_places import Mixer
 from consumers.lists.diversity import Cap, Diversity, Pool, choose
+from consumers.lists.exploration import Draws, taken_draws
 from consumers.lists.list_rules import ListRules
 from consumers.lists.people import People
 from consumers.lists.reasons import Teller, Told, nearest_liked, notable_parts, reasons
@@ -20,6 +22,8 @@ from schemas.state import UserState
 EXPLORATION = int(Source.EXPLORATION)
 MAIN = "main"
 """The name under which rules know the list that is of no surface."""
+EXPLORED = ""
+"""No surface's name: what was drawn for the main list."""
 SOURCE_NAMES: dict[int, list[SourceName]] = {
     bits: [NAMES[source] for source in Source if bits & source]  # type: ignore[misc]
     for bits in range(2 ** len(Source))
@@ -42,26 +46,33 @@ class Surface(NamedTuple):
 
 
 class Chosen(NamedTuple):
-    """Candidates that some surface shows: `places` [users, m] among all candidates, -1 where there is none, and their data."""
+    """Candidates that some surface shows: `places` [users, m] among all candidates, -1 where there is none, and their data.
+
+    With exploration the surface EXPLORED has what was drawn, and `draws` says from how many.
+    """
 
     places: Rows
     shown: Candidates
     surfaces: list[Surface]
+    draws: Draws | None
 
 
 def choose_places(
     users: People, candidates: Candidates, scores: Floats, shelf: Shelf, rules: ListRules, row_rules: RowRules,
-    catalogue: Catalogue, pool_width: int,
+    catalogue: Catalogue, pool_width: int, draws: Draws | None = None,
 ) -> Chosen:  # fmt: skip
-    """The policy's choice among scored candidates [users, n], for the main list and every surface."""
+    """The policy's choice among scored candidates [users, n], for the main list and every surface.
+
+    What only chance brought is no candidate for a ranked place: those must be the same whatever is drawn.
+    """
     scores = np.where(candidates.rows >= 0, scores, np.float32(-np.inf))
     explored = candidates.came_from(Source.EXPLORATION)
+    scores[candidates.sources == int(Source.EXPLORATION)] = -np.inf
     forced = explored | candidates.came_from(Source.PINNED)
     tie_break = catalogue.tie_break[candidates.rows]
     pool_places = np.lexsort((tie_break, -scores, ~forced), axis=1)[:, :pool_width]
     pool = candidates.taken(pool_places)
     scores = np.take_along_axis(scores, pool_places, axis=1)
-    explored = np.take_along_axis(explored, pool_places, axis=1)
     vectors = catalogue.vectors(pool.rows)
     caps = [Cap(groups, most) for groups, most in row_rules.caps(pool.rows)]
     diversity = Diversity(rules.diversity, rules.diversity_method)
@@ -69,16 +80,19 @@ def choose_places(
     for name, size in ((MAIN, rules.top_k), *rules.surfaces.items()):
         pins = _pins_by_row(row_rules, name, shelf, catalogue)
         forced = np.isin(pool.rows, list(pins))
-        if name == MAIN:
-            forced |= explored
         taken = choose(Pool(pool.rows, scores, forced, vectors), size, diversity, caps)
         shown = np.zeros((len(users), pool.rows.shape[1] + 1), np.bool_)
         np.put_along_axis(shown, taken, True, axis=1)  # -1 marks the column that is cut off
         surfaces.append(Surface(name, shown[:, :-1] & (pool.rows >= 0), pins))
-    return _narrowed(pool_places, pool, surfaces)
+    if draws is not None:
+        listed = [own[there] for own, there in zip(pool.rows, surfaces[0].shown, strict=True)]
+        drawn = [np.isin(own, few) for own, few in zip(pool.rows, taken_draws(draws, listed), strict=True)]
+        surfaces.append(Surface(EXPLORED, np.array(drawn), {}))
+        draws = draws._replace(open_items=draws.open_items - [len(own) for own in listed])
+    return _narrowed(pool_places, pool, surfaces, draws)
 
 
-def _narrowed(pool_places: Rows, pool: Candidates, surfaces: list[Surface]) -> Chosen:
+def _narrowed(pool_places: Rows, pool: Candidates, surfaces: list[Surface], draws: Draws | None) -> Chosen:
     """Without the candidates that no surface shows."""
     anywhere = np.logical_or.reduce([surface.shown for surface in surfaces])
     width = max(1, int(anywhere.sum(axis=1).max(initial=0)))
@@ -88,7 +102,7 @@ def _narrowed(pool_places: Rows, pool: Candidates, surfaces: list[Surface]) -> C
     places = np.where(there, np.take_along_axis(pool_places, kept, axis=1), -1)
     shown = pool.taken(kept)
     shown = Candidates(np.where(there, shown.rows, -1), shown.sources, shown.closeness, shown.origins)
-    return Chosen(places, shown, narrowed)
+    return Chosen(places, shown, narrowed, draws)
 
 
 def features_at(features: Floats, places: Rows) -> Floats:
@@ -113,6 +127,8 @@ class Writer:
         self, chosen: Chosen, features: Floats, scores: Floats, users: People,
         concept_tastes: Sequence[Mapping[str, float]], teller: Teller,
     ) -> None:  # fmt: skip
+        draws = chosen.draws
+        self._mixer = Mixer(draws.chance, users.seeds, draws.open_items.tolist()) if draws is not None else None
         self._users, self._concept_tastes, self._teller = users, concept_tastes, teller
         self._surfaces = [(surface.name, surface.pins, surface.shown.tolist()) for surface in chosen.surfaces]
         self._rows: list[list[int]] = chosen.shown.rows.tolist()
@@ -124,21 +140,28 @@ class Writer:
 
     def lists(self, user: int) -> UserLists:
         """The lists of one user of the batch, by their place."""
-        made: dict[tuple[int, str | None], RecommendedItem] = {}
+        made: dict[tuple[int, bool, str | None], RecommendedItem] = {}
         language = self._language(self._users.states[user])
         known: dict[tuple[str, int], Reason] = {}
         by_surface = {}
+        drawn: list[RecommendedItem] = []
         for name, pins, shown in self._surfaces:
             found = []
             for at, is_shown in enumerate(shown[user]):
                 if is_shown:
                     pin = pins.get(self._rows[user][at])
-                    key = at, pin.name if pin else None
+                    key = at, name == EXPLORED, pin.name if pin else None
                     if key not in made:
-                        made[key] = self._item(user, at, key[1], language, known)
+                        made[key] = self._item(user, *key, language, known)
                     found.append((pin, made[key]))
-            by_surface[name] = _in_order(found)
-        return UserLists(by_surface.pop(MAIN), by_surface)
+            if name == EXPLORED:
+                drawn = [item for _, item in found]
+            else:
+                by_surface[name] = _in_order(found)
+        main = by_surface.pop(MAIN)
+        if self._mixer is not None:
+            main = self._mixer.mixed(user, main, drawn, {pin.item_id for pin in self._surfaces[0][1].values()})
+        return UserLists(main, by_surface)
 
     def _language(self, state: UserState) -> Language:
         languages = list(self._teller.catalogue.languages)
@@ -147,11 +170,12 @@ class Writer:
         return profile_language(state, self._teller.catalogue.items, self._teller.language)
 
     def _item(
-        self, user: int, at: int, pinned_by: str | None, language: Language, known: dict[tuple[str, int], Reason]
-    ) -> RecommendedItem:
+        self, user: int, at: int, explored: bool, pinned_by: str | None, language: Language,
+        known: dict[tuple[str, int], Reason],
+    ) -> RecommendedItem:  # fmt: skip
         row, bits = self._rows[user][at], self._bits[user][at]
         item = self._teller.catalogue.items[self._teller.catalogue.item_ids[row]]
-        explored = bool(bits & EXPLORATION)
+        bits = bits | EXPLORATION if explored else bits & ~EXPLORATION
         told = Told(row, item, self._origins[user][at], self._nearest[user][at], pinned_by, explored)
         why = reasons(
             told, self._notable[user][at], self._users.states[user], self._users.tastes[user], self._concept_tastes[user],

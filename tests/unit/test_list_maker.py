@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from consumers.catalogue import Catalogue
 from consumers.lists.concepts import Concepts
-from consumers.lists.exploration import chance_of
+from consumers.lists.exploration import Chance, chance_of, ranked_propensity
 from consumers.lists.histories import Histories
 from consumers.lists.list_rules import ListRules
 from consumers.lists.lists import ListMaker
@@ -259,6 +259,63 @@ def test_exploration_follows_user_and_state_version_and_not_the_order_of_the_cat
     counts = [len(drawn) for drawn in found.values()]
     assert 1.5 < np.mean(counts) <= 2.5 and len({tuple(drawn) for drawn in found.values()}) > 20
     assert chance_of("ann", 3) != chance_of("ann", 4) != chance_of("bob", 4)
+
+
+def test_propensities_are_how_often_items_really_stand_there() -> None:
+    """Counted over many seeds, with a place that is pinned and items that may not be shown."""
+    catalogue = branded_shop()
+    book = RuleBook(pins=(Pin("hero", "cooking-3", 2),))
+    making = maker(catalogue, book=book, explore=0.5)  # of 5 places: 2 or 3
+    state = user(event("sports-0", "like"))
+    times: Counter[tuple[str, int]] = Counter()
+    told: dict[tuple[str, int], set[float]] = {}
+    rounds = 3000
+    vectors = vectors_of(*[topic_vector("sports")] * 250)
+    for start in range(0, rounds, 250):
+        seeds = [chance_of("ann", start + number) for number in range(250)]
+        for lists in making.make([state] * 250, vectors, NOW_MS, seeds):
+            assert len(lists.items) == 5 and len(set(ids(lists.items))) == 5
+            for place, shown in enumerate(lists.items):
+                assert shown.propensity is not None
+                times[shown.item_id, place] += 1
+                told.setdefault((shown.item_id, place), set()).add(round(shown.propensity, 9))
+    assert all(len(found) == 1 for found in told.values())  # one place of one item has one propensity
+    propensity = {key: next(iter(found)) for key, found in told.items()}
+    assert propensity["cooking-3", 1] == 1
+    for key, expected in propensity.items():
+        error = 4 * (expected * (1 - expected) / rounds) ** 0.5
+        assert times[key] / rounds == pytest.approx(expected, abs=error + 1e-9), key
+    ranked = [key for key in propensity if propensity[key] > 0.1]
+    assert len(ranked) >= 6  # the same ranked items, at several places each
+    for place in (0, 2, 3, 4):
+        seen = sum(propensity[key] for key in propensity if key[1] == place)
+        assert seen == pytest.approx(1, abs=0.05)  # what was never drawn is missing
+
+
+def test_nothing_left_to_chance_says_nothing_of_it() -> None:
+    places = made_for(user(event("sports-0", "like")), topic_vector("sports"), maker(shop()))
+    assert {place.propensity for place in places} == {None}
+
+
+@given(st.integers(1, 12), st.floats(0, 0.5), st.integers(0, 11))
+def test_the_places_of_a_ranked_item_are_all_there_is_but_being_dropped(places: int, share: float, rank: int) -> None:
+    chance = Chance.of(share, places)
+    somewhere = sum(ranked_propensity(chance, places, rank, place) for place in range(places))
+    kept = sum(odds for count, odds in chance.counts() if rank < places - min(count, places))
+    assert somewhere == pytest.approx(kept)
+
+
+def test_drawn_items_are_each_as_likely() -> None:
+    catalogue = shop()
+    making = maker(catalogue, explore=0.2)
+    state = user(event("sports-0", "like"))
+    seeds = [chance_of("bob", number) for number in range(2000)]
+    drawn: Counter[str] = Counter()
+    for lists in making.make([state] * 2000, vectors_of(*[topic_vector("sports")] * 2000), NOW_MS, seeds):
+        drawn.update(place.item_id for place in lists.items if "exploration" in kinds(place))
+    expected = sum(drawn.values()) / len(drawn)
+    assert len(drawn) == len(catalogue) - 1 - 5  # all but the one seen and the five ranked
+    assert all(count == pytest.approx(expected, abs=5 * expected**0.5) for count in drawn.values())
 
 
 def test_a_boost_lifts_and_says_so_and_burying_sinks_without_a_word() -> None:
