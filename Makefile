@@ -7,7 +7,7 @@ LOCKS := deploy/requirements
 export PYTHONUNBUFFERED := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check chaos bench-core bench-latency bench-scale bench-poison bench-gate bench-lists bench-encoder bench-llm bench-llm-gpu eval-recs-peers ci lock clean
+.PHONY: help setup demo test check chaos bench-core bench-latency bench-scale bench-poison bench-gate bench-lists bench-encoder bench-feedback bench-llm bench-llm-gpu eval-recs-peers ci lock clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -67,6 +67,9 @@ bench-lists: setup  ## retrieval, ranking and policy per user; what the index fi
 
 bench-encoder: setup  ## the learned user_encoder through Triton against the same artefact called directly; train one first
 	$(BIN)/python -m tests.benchmarks.bench_encoder
+
+bench-feedback: setup  ## policies judged from a log of shown lists against what they are truly worth
+	$(BIN)/python -m tests.benchmarks.bench_feedback $(if $(SEED),--seed $(SEED))
 
 bench-llm: setup  ## texts of profile_llm a second, against transformers' generate on the same weights
 	$(BIN)/python -m tests.benchmarks.bench_llm

@@ -1,6 +1,7 @@
 """From scored candidates to lists: which of them each surface shows, in which order, and why."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -65,13 +66,12 @@ def choose_places(
 
     What only chance brought is no candidate for a ranked place: those must be the same whatever is drawn.
     """
-    scores = np.where(candidates.rows >= 0, scores, np.float32(-np.inf))
-    explored = candidates.came_from(Source.EXPLORATION)
-    scores[candidates.sources == int(Source.EXPLORATION)] = -np.inf
-    forced = explored | candidates.came_from(Source.PINNED)
-    tie_break = catalogue.tie_break[candidates.rows]
-    pool_places = np.lexsort((tie_break, -scores, ~forced), axis=1)[:, :pool_width]
-    pool = candidates.taken(pool_places)
+    by_chance_alone = candidates.sources == int(Source.EXPLORATION)
+    ranked = replace(candidates, rows=np.where(by_chance_alone, -1, candidates.rows))
+    scores = np.where(ranked.rows >= 0, scores, np.float32(-np.inf))
+    pinned = ranked.came_from(Source.PINNED)
+    pool_places = np.lexsort((catalogue.tie_break[ranked.rows], -scores, ~pinned), axis=1)[:, :pool_width]
+    pool = ranked.taken(pool_places)
     scores = np.take_along_axis(scores, pool_places, axis=1)
     vectors = catalogue.vectors(pool.rows)
     caps = [Cap(groups, most) for groups, most in row_rules.caps(pool.rows)]
@@ -84,12 +84,30 @@ def choose_places(
         shown = np.zeros((len(users), pool.rows.shape[1] + 1), np.bool_)
         np.put_along_axis(shown, taken, True, axis=1)  # -1 marks the column that is cut off
         surfaces.append(Surface(name, shown[:, :-1] & (pool.rows >= 0), pins))
-    if draws is not None:
-        listed = [own[there] for own, there in zip(pool.rows, surfaces[0].shown, strict=True)]
-        drawn = [np.isin(own, few) for own, few in zip(pool.rows, taken_draws(draws, listed), strict=True)]
-        surfaces.append(Surface(EXPLORED, np.array(drawn), {}))
-        draws = draws._replace(open_items=draws.open_items - [len(own) for own in listed])
-    return _narrowed(pool_places, pool, surfaces, draws)
+    if draws is None:
+        return _narrowed(pool_places, pool, surfaces, None)
+    listed = [own[there] for own, there in zip(pool.rows, surfaces[0].shown, strict=True)]
+    draws = draws._replace(open_items=draws.open_items - [len(own) for own in listed])
+    places = np.concatenate([pool_places, _drawn_places(candidates, taken_draws(draws, listed))], axis=1)
+    return _narrowed(places, candidates.taken(np.maximum(places, 0)), _with_drawn(surfaces, places, pool_places), draws)
+
+
+def _drawn_places(candidates: Candidates, drawn: Sequence[Sequence[int]]) -> Rows:
+    """Places of what was drawn among the candidates, [users, most drawn], -1 after the last."""
+    found = np.full((len(drawn), max(map(len, drawn), default=0)), -1, np.int64)
+    for own, rows, into in zip(candidates.rows, drawn, found, strict=True):
+        into[: len(rows)] = [int(np.flatnonzero(own == row)[0]) for row in rows]
+    return found
+
+
+def _with_drawn(surfaces: Sequence[Surface], places: Rows, pool_places: Rows) -> list[Surface]:
+    """The surfaces over the pool and what was drawn beside it, and one more that shows just that."""
+    width = pool_places.shape[1]
+    none = np.zeros((len(places), places.shape[1] - width), np.bool_)
+    wider = [Surface(one.name, np.concatenate([one.shown, none], axis=1), one.pins) for one in surfaces]
+    drawn = places >= 0
+    drawn[:, :width] = False
+    return [*wider, Surface(EXPLORED, drawn, {})]
 
 
 def _narrowed(pool_places: Rows, pool: Candidates, surfaces: list[Surface], draws: Draws | None) -> Chosen:

@@ -92,3 +92,25 @@ def recs(
     from deploy.recs.run import Asked, run
 
     run(Asked(data, mapping, protocol, models, seeds, truncate, jobs, threads, peers_python, cache, csv, out))
+
+
+@eval_app.command()
+def policy(
+    data: Annotated[
+        Path | None,
+        typer.Option(help="a folder with recommendations.jsonl, impressions.jsonl and events.jsonl; default: the topics"),
+    ] = None,
+    attribution_s: Annotated[
+        float, typer.Option(min=0, help="an event without a list_id clicks a list seen at most so many seconds before")
+    ] = 3600.0,
+    seed: Annotated[int, typer.Option(help="of the intervals' draws")] = 0,
+) -> None:
+    """What lists were worth that users saw, and what other lists would have been: IPS and SNIPS from logged propensities.
+
+    Needs lists with a share left to chance (PORTRAIT_PROFILER__EXPLORE_SHARE), and impressions that the site sends.
+
+    The last line is JSON; docs/feedback.md says what each figure means.
+    """
+    from deploy.feedback.run import run
+
+    run(data, attribution_s, seed)

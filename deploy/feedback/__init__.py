@@ -1,1 +1,1 @@
-"""What lists were worth that users saw, and what others would have been: impressions, clicks, propensities (`portrait eval policy`)."""
+"""What lists were worth that users saw, and what others would have been (`portrait eval policy`)."""

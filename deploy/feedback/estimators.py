@@ -2,9 +2,9 @@
 
 The item-position model: whether an item is clicked depends on the item, the user and the place where it stands, and on nothing
 else in the list. Then a policy's clicks are the sum over its items and places, each of which the log may have tried by chance
-(Li, Abbasi-Yadkori, Kveton, Muthukrishnan, Vinay and Wen, "Offline evaluation of ranking policies with click models", KDD 2018). How
-much a place alone does is read off items that stand there by chance (Joachims, Swaminathan and Schnabel, "Unbiased learning to rank
-with biased feedback", WSDM 2017, with randomised places in place of swaps).
+(Li, Abbasi-Yadkori, Kveton, Muthukrishnan, Vinay and Wen, "Offline evaluation of ranking policies with click models", KDD
+2018). How much a place alone does is read off items that stand there by chance (Joachims, Swaminathan and Schnabel, "Unbiased
+learning to rank with biased feedback", WSDM 2017, with randomised places instead of swaps).
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -38,11 +38,13 @@ class Value:
 class PolicyValue:
     """Of one policy: by inverse propensity, and self-normalised, which varies less and is a little biased.
 
+    `covered` is the share of the policy's places that the log tried: what it never tried is missing from both values.
     `effective_items` is how many shown items would say as much if all weighed alike; `cut` how many weights were too large.
     """
 
     ips: Value
     snips: Value
+    covered: float
     effective_items: float
     cut: int
 
@@ -70,7 +72,67 @@ def policy_value(lists: Sequence[ShownList], policy: Policy, places: int, seed: 
 
     squares = float((weights**2).sum())
     effective = float(weights.sum()) ** 2 / squares if squares else 0.0
-    return PolicyValue(_value(ips, len(users), seed), _value(snips, len(users), seed), round(effective, 1), cut)
+    covered = float((weighed.sum(axis=0) > 0).sum() / places)
+    return PolicyValue(_value(ips, len(users), seed), _value(snips, len(users), seed), covered, round(effective, 1), cut)
+
+
+def as_logged(one: ShownList, item: ShownItem) -> float:
+    """The policy that made the lists: its value is what was observed."""
+    return item.propensity
+
+
+def as_ranked(one: ShownList, item: ShownItem) -> float:
+    """The ranked list, with nothing left to chance."""
+    return float(item.as_ranked)
+
+
+def at_random(explored_share: float) -> Policy:
+    """A list of nothing but draws; `explored_share` of the shown items were drawn."""
+    return lambda one, item: item.propensity / explored_share if item.explored else 0.0
+
+
+Order = Callable[[ShownList], Sequence[int]]
+"""The places that the items of a list would have in another order, for each item."""
+
+
+def reordered_value(lists: Sequence[ShownList], order: Order, places: int, seed: int = 0) -> Value:
+    """Clicks a list if the same items stood in another order: each click counts by how much its new place is looked at.
+
+    It holds where a click is being looked at times being wanted (the position-based model). How much places are looked at is
+    part of what is uncertain; where nothing is known of a place, a click counts as it was.
+    """
+    users = {user: number for number, user in enumerate(dict.fromkeys(one.user_id for one in lists))}
+    shown, moved = np.zeros(len(users)), np.zeros((len(users), places, places))
+    for one in lists:
+        user = users[one.user_id]
+        shown[user] += 1
+        for item, place in zip(one.items, order(one), strict=True):
+            moved[user, item.position, place] += item.clicked
+    drawn = _draws_by_place(lists, users, places)
+
+    def clicks(chosen: npt.NDArray[np.int64]) -> float:
+        looks = _looked_at(drawn, chosen)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            gain = looks[None, :] / looks[:, None]
+        return float((moved[chosen].sum(axis=0) * np.where(np.isfinite(gain), gain, 1.0)).sum() / shown[chosen].sum())
+
+    return _value(clicks, len(users), seed)
+
+
+def reversed_order(one: ShownList) -> list[int]:
+    """The last first."""
+    return [item.position for item in reversed(one.items)]
+
+
+def popular_first(clicks: Mapping[str, int]) -> Order:
+    """By clicks counted elsewhere, the same items."""
+
+    def order(one: ShownList) -> list[int]:
+        ranked = sorted(range(len(one.items)), key=lambda at: (-clicks.get(one.items[at].item_id, 0), at))
+        places = [item.position for item in one.items]
+        return [place for _, place in sorted(zip(ranked, places, strict=True))]
+
+    return order
 
 
 def _weighted(
@@ -99,31 +161,32 @@ def examination(lists: Sequence[ShownList], places: int, seed: int = 0) -> list[
     What is drawn does not depend on the place it gets, so places differ by nothing but how they are looked at.
     """
     users = {user: number for number, user in enumerate(dict.fromkeys(one.user_id for one in lists))}
-    clicks, shown = np.zeros((len(users), places)), np.zeros((len(users), places))
+    drawn, source = _draws_by_place(lists, users, places), np.random.default_rng(seed)
+    looks = _looked_at(drawn, np.arange(len(users)))
+    again = np.array([_looked_at(drawn, source.integers(0, len(users), len(users))) for _ in range(DRAWS)])
+    return [
+        Value(float(look), *map(float, np.nanpercentile(again[:, place], INTERVAL))) if np.isfinite(look) else None
+        for place, look in enumerate(looks)
+    ]
+
+
+def _draws_by_place(lists: Sequence[ShownList], users: Mapping[str, int], places: int) -> Reals:
+    """What was drawn by chance: shown and clicked, [2, users, places]."""
+    found = np.zeros((2, len(users), places))
     for one in lists:
         for item in one.items:
             if item.explored:
-                shown[users[one.user_id], item.position] += 1
-                clicks[users[one.user_id], item.position] += item.clicked
-    curve: list[Value | None] = []
-    for place in range(places):
-
-        def relative(chosen: npt.NDArray[np.int64], place: int = place) -> float:
-            there, here = clicks[chosen].sum(axis=0), shown[chosen].sum(axis=0)
-            if not (here[0] and there[0] and here[place]):
-                return np.nan
-            return float((there[place] / here[place]) / (there[0] / here[0]))
-
-        known = shown[:, place].sum() > 0 and clicks[:, 0].sum() > 0
-        curve.append(_without_nan(relative, len(users), seed) if known else None)
-    return curve
+                found[:, users[one.user_id], item.position] += 1, item.clicked
+    return found
 
 
-def _without_nan(of: Callable[[npt.NDArray[np.int64]], float], users: int, seed: int) -> Value:
-    source = np.random.default_rng(seed)
-    drawn = [of(source.integers(0, users, users)) for _ in range(DRAWS)]
-    low, high = np.nanpercentile(drawn, INTERVAL)
-    return Value(of(np.arange(users)), float(low), float(high))
+def _looked_at(drawn: Reals, chosen: npt.NDArray[np.int64]) -> Reals:
+    """Of these users: clicks by place against those of the first, [places]; NaN where nothing is known."""
+    shown, clicked = drawn[:, chosen].sum(axis=1)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        rates = clicked / shown
+        looks: Reals = np.where(rates[0] > 0, rates / rates[0], np.nan)
+    return looks
 
 
 def click_weights(items: Sequence[ShownItem], curve: Sequence[Value | None]) -> list[float]:

@@ -14,21 +14,23 @@ CLICKS = frozenset({"view", "click", "play", "like", "favorite", "share", "comme
 class ShownItem:
     """One item as it was seen: at which place from 0, how likely it was to stand there, and whether it was clicked.
 
-    `rank` is its place among what was ranked, None for what was drawn by chance.
+    `explored` says that it was drawn by chance, `as_ranked` that it stands where it would if nothing had been.
     """
 
     item_id: str
     position: int
     propensity: float
     explored: bool
+    as_ranked: bool
     clicked: bool
 
 
 @dataclass(frozen=True)
 class ShownList:
-    """What one user saw of one list."""
+    """What one user saw of one list of so many `places`."""
 
     user_id: str
+    places: int
     shown_at_ms: int
     items: Sequence[ShownItem]
 
@@ -71,7 +73,7 @@ def joined(
         shown = _shown(by_id[list_id], impression, clicks[list_id])
         found.left_out["items that the list did not have there"] += len(impression.items) - len(shown)
         if shown:
-            found.lists.append(ShownList(impression.user_id, impression.shown_at_ms, shown))
+            found.lists.append(ShownList(impression.user_id, len(by_id[list_id].items), impression.shown_at_ms, shown))
     found.left_out += Counter()  # drops zeros
     return found
 
@@ -79,6 +81,7 @@ def joined(
 def _shown(published: Recommendations, impression: Impression, clicked: set[str]) -> list[ShownItem]:
     """Items where the list had them: what a site moved elsewhere has no propensity."""
     shown = []
+    drawn = ["exploration" in place.sources for place in published.items]
     for one in {item.position: item for item in impression.items}.values():
         if one.position < len(published.items) and published.items[one.position].item_id == one.item_id:
             place = published.items[one.position]
@@ -87,16 +90,15 @@ def _shown(published: Recommendations, impression: Impression, clicked: set[str]
                     one.item_id,
                     one.position,
                     1.0 if place.propensity is None else place.propensity,
-                    "exploration" in place.sources,
+                    drawn[one.position],
+                    not any(drawn[: one.position + 1]) or place.propensity == 1,
                     one.item_id in clicked,
                 )
             )
     return sorted(shown, key=lambda item: item.position)
 
 
-def _clicks(
-    seen: dict[str, Impression], events: Iterable[BehaviorEvent], attribution_s: float
-) -> defaultdict[str, set[str]]:
+def _clicks(seen: dict[str, Impression], events: Iterable[BehaviorEvent], attribution_s: float) -> defaultdict[str, set[str]]:
     """Items clicked, by list."""
     by_user: defaultdict[str, list[tuple[int, str, frozenset[str]]]] = defaultdict(list)
     for list_id, impression in seen.items():

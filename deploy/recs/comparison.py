@@ -15,7 +15,8 @@ from deploy.recs.side_by_side import gains_of_seeds
 from deploy.recs.split import Split
 from schemas.errors import PortraitError
 
-OURS = "portrait"
+OURS, LIVE = "portrait", "portrait-live"
+"""Our own: the whole recommender, and what the live path serves. Neither is a peer of the other."""
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ import numpy as np
 from scipy import sparse
 
 from deploy.recs.bootstrap import Gain, mean_interval, paired_gain
-from deploy.recs.comparison import OURS, Outcome
+from deploy.recs.comparison import LIVE, OURS, Outcome
 from deploy.recs.dial import DialPoint, dial_curve, distance_gain, most_distance
 from deploy.recs.measures import coverage, diversity, history_bands, novelty
 from deploy.recs.split import Split
@@ -36,14 +36,16 @@ class Row:
 
 @dataclass(frozen=True)
 class Figures:
-    """All rows in the order of NDCG@10, who was left out and why, and what ours gains over the best peer.
+    """All rows in the order of NDCG@10, who was left out and why, and what `ours` gains over the best peer.
 
-    `dial` is the diversity dial's curve of the model `dialled`: ours, or the best peer where ours was not measured.
+    `ours` is the whole recommender, or the live path's where that alone was measured. `dial` is the diversity dial's curve of
+    the model `dialled`: ours, or the best peer where ours was not measured.
     """
 
     rows: Sequence[Row]
     missing: Mapping[str, str]
     users_by_history: Mapping[str, int]
+    ours: str | None
     best_peer: str | None
     gain: Gain | None
     gain_by_history: Mapping[str, Gain | None]
@@ -60,18 +62,20 @@ def figures(outcomes: Sequence[Outcome], split: Split, vectors: sparse.csr_matri
     measured = {one.name: one for one in outcomes if one.missing is None}
     bands = history_bands(split)
     rows = sorted((_row(one, split, vectors) for one in measured.values()), key=lambda row: -row.ndcg)
-    peers = [row.name for row in rows if row.name != OURS]
+    peers = [row.name for row in rows if row.name not in (OURS, LIVE)]
     best = peers[0] if peers else None
-    dialled = OURS if OURS in measured else best
+    ours = next((name for name in (OURS, LIVE) if name in measured), None)
+    dialled = ours or best
     gain, by_history = None, {}
-    if best is not None and OURS in measured:
-        ours, theirs = measured[OURS].mean("ndcg"), measured[best].mean("ndcg")
-        gain = paired_gain(ours, theirs)
-        by_history = {name: paired_gain(ours[chosen], theirs[chosen]) for name, chosen in bands.items()}
+    if best is not None and ours is not None:
+        own, theirs = measured[ours].mean("ndcg"), measured[best].mean("ndcg")
+        gain = paired_gain(own, theirs)
+        by_history = {name: paired_gain(own[chosen], theirs[chosen]) for name, chosen in bands.items()}
     return Figures(
         rows=rows,
         missing={one.name: one.missing for one in outcomes if one.missing is not None},
         users_by_history={name: int(chosen.sum()) for name, chosen in bands.items()},
+        ours=ours,
         best_peer=best,
         gain=gain,
         gain_by_history=by_history,
@@ -105,6 +109,7 @@ def as_json(found: Figures, outcomes: Sequence[Outcome]) -> dict[str, Any]:
     return {
         "ndcg10": {row.name: round(row.ndcg, 5) for row in rows},
         "hr10": {row.name: round(row.hr, 5) for row in rows},
+        "ours": found.ours,
         "best_peer": found.best_peer,
         "gain": None if found.gain is None else round(found.gain.mean, 4),
         "gain_interval": _interval(found.gain),

@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from deploy.recs.comparison import OURS
+from deploy.recs.comparison import LIVE, OURS
 from deploy.recs.contender import Contender, Params
 from deploy.recs.ours.contender import PortraitContender
-from deploy.recs.ours.live import LIVE, LiveContender
+from deploy.recs.ours.live import LiveContender
 from deploy.recs.peers.blend import PARTS, BlendContender
 from deploy.recs.peers.outside import outside_peers
 from deploy.recs.peers.simple import simple_peers

@@ -8,7 +8,7 @@ from rich.table import Table
 
 from deploy.local.show import cell, table
 from deploy.recs.bootstrap import Gain
-from deploy.recs.comparison import OURS
+from deploy.recs.comparison import LIVE, OURS
 from deploy.recs.figures import Figures, Row
 
 
@@ -27,7 +27,7 @@ def gain_sentence(found: Figures) -> str:
     if found.gain is None:
         return f"The best peer is {found.best_peer}."
     bands = "; ".join(f"{band} events: {_percent(gain)}" for band, gain in found.gain_by_history.items() if gain is not None)
-    return f"{OURS} against {found.best_peer}, the best peer: NDCG@10 {_percent(found.gain)}. By history, {bands}."
+    return f"{found.ours} against {found.best_peer}, the best peer: NDCG@10 {_percent(found.gain)}. By history, {bands}."
 
 
 def _percent(gain: Gain) -> str:
@@ -50,7 +50,7 @@ def _main_table(found: Figures) -> Table:
             f"{row.novelty:.2f}",
             *(f"{row.by_history[band]:.4f}" for band in bands),
         ]
-        style = "bold" if row.name == OURS else ""
+        style = "bold" if row.name in (OURS, LIVE) else ""
         made.add_row(cell(row.name, style), *(cell(value, style) for value in values))
     return made
 

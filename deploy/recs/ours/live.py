@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from deploy.evaluation.models import TextEncoder, UserEncoder
+from deploy.recs.comparison import LIVE
 from deploy.recs.contender import OnDone, Params
 from deploy.recs.recommender import Recommender
 from deploy.recs.recorded import RecordedData
@@ -18,8 +19,6 @@ from schemas.settings import load_settings
 
 if TYPE_CHECKING:
     from deploy.training.material import Material
-
-LIVE = "portrait-live"
 
 
 @dataclass(frozen=True)
