@@ -14,6 +14,7 @@ from deploy.evaluation.models import TextEncoder
 from deploy.evaluation.progress import Steps
 from deploy.local.activation import activate
 from deploy.local.encoder_versions import RECORD, EncoderVersions
+from deploy.local.record import running_stack
 from deploy.machine import MachineMeter
 from deploy.recs.cuts import LEAVE_ONE_OUT, TIME_CUT_NEW_ITEMS, default_protocol, split_by
 from deploy.recs.ours.portrait import earlier_windows
@@ -49,7 +50,7 @@ def run(asked: Asked) -> None:
         ConfigError: the folder, the topics or the data are wrong, or hold too little to learn from.
     """
     torch.set_num_threads(asked.threads or os.cpu_count() or 1)
-    settings, console = load_settings(), Console(highlight=False, markup=False, emoji=False)
+    settings, console = running_stack(load_settings()), Console(highlight=False, markup=False, emoji=False)
     meter, began, steps = MachineMeter(), time.perf_counter(), Steps(console)
     dataset = opened(asked, settings, steps)
     encoder = TextEncoder(settings, console.print)
