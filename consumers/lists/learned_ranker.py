@@ -39,7 +39,10 @@ class Member(BaseModel):
 
 
 class RankerFile(BaseModel):
-    """A ranker as it is written. A score is multiplied by `spread`, so that a list's scores are about one apart."""
+    """A ranker as it is written. A score is multiplied by `spread`, so that a list's scores are about one apart.
+
+    `unseen` features said nothing where it was trained (rules, mostly, and profiles): they count as in the plain ranker.
+    """
 
     model_config = ConfigDict(extra="forbid")
     format: Literal[1] = 1
@@ -48,6 +51,7 @@ class RankerFile(BaseModel):
     feature_scaling: Scaling
     context_scaling: Scaling
     members: Annotated[list[Member], Field(min_length=1)]
+    unseen: list[str]
     spread: Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
@@ -87,13 +91,15 @@ class _Network:
 
 
 class LearnedRanker:
-    """The mean of its members' scores."""
+    """The mean of its members' scores, and what the plain ranker says of features that it never saw."""
 
     wants_details = True
 
-    def __init__(self, file: RankerFile) -> None:
+    def __init__(self, file: RankerFile, weights: RankWeights) -> None:
         self._feature_scale, self._context_scale = _Scale(file.feature_scaling), _Scale(file.context_scaling)
         self._members = [_Network(member, len(file.features)) for member in file.members]
+        unseen = np.array([name in (*file.unseen, "boost") for name in FEATURES])  # rules are obeyed, whatever was learned
+        self._plain = np.where(unseen, weights.vector(), 0).astype(np.float32)
         self._share = np.float32(file.spread / len(self._members))
 
     def scores(self, features: Floats, details: tuple[Floats, Floats] | None) -> Floats:
@@ -104,7 +110,9 @@ class LearnedRanker:
         total = self._members[0].scores(of_candidates, of_users)
         for member in self._members[1:]:
             total += member.scores(of_candidates, of_users)
-        return total * self._share
+        total *= self._share
+        total += features @ self._plain
+        return total
 
 
 def read_ranker(text: str, weights: RankWeights) -> Ranker:
@@ -122,7 +130,7 @@ def read_ranker(text: str, weights: RankWeights) -> Ranker:
         raise ConfigError(f"the ranker of user_encoder cannot be read ({error}); train again with `portrait train`") from None
     _require_same("features", file.features, (*FEATURES, *DETAILS))
     _require_same("context", file.context, CONTEXT)
-    return LearnedRanker(file)
+    return LearnedRanker(file, weights)
 
 
 def _require_same(what: str, found: Sequence[str], told: Sequence[str]) -> None:

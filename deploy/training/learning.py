@@ -49,7 +49,7 @@ class Recipe:
 
 @dataclass
 class Learner:
-    """Learns by a recipe. `measure` says whether the newest window is measured by what was learned before it."""
+    """Learns by a recipe; `note` is told loss and NDCG@10 of every epoch."""
 
     material: Material
     settings: Settings
@@ -67,7 +67,8 @@ class Learner:
     def learn(self, events: Interactions, windows: Sequence[Split], folder: Path, measure: bool = True) -> dict[str, Any]:
         """Write encoder and ranker, learned from `events`, into `folder`; what was measured on the way.
 
-        `windows` are earlier cuts inside these events, the newest first: it decides for how many epochs networks are fitted.
+        `windows` are earlier cuts inside these events, the newest first: it decides for how many epochs networks are fitted,
+        and with `measure` it is asked about by what was learned before it.
         """
         newest, epochs, lessons = windows[0], 0, list[Lesson]()
         found: dict[str, Any] = {}

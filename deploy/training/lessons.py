@@ -17,6 +17,7 @@ from deploy.training.replayed import Replayed
 
 USERS_AT_ONCE = 128
 TOP_PLACES = 50
+LEAST_SPREAD, NO_SAY = 1e-5, 1e9
 
 
 def lesson(window: Split, replayed: Replayed, encoder: UserEncoder, users: Ints) -> Lesson:
@@ -47,12 +48,15 @@ def as_file(ranker: Ranker, lessons: Sequence[Lesson]) -> RankerFile:
         feature_scaling=_scaling(ranker.feature_scale),
         context_scaling=_scaling(ranker.context_scale),
         members=[_member(member) for member in ranker.members],
+        unseen=[name for name, spread in zip(FEATURES, ranker.feature_scale.deviation, strict=False) if spread < LEAST_SPREAD],
         spread=1 / max(distance, 1e-3),
     )
 
 
 def _scaling(scale: Scale) -> Scaling:
-    return Scaling(mean=_numbers(scale.mean), deviation=_numbers(scale.deviation))
+    """What was the same in all lessons says nothing later either: the networks never learned what to make of it."""
+    spread = np.where(scale.deviation < LEAST_SPREAD, NO_SAY, scale.deviation)
+    return Scaling(mean=_numbers(scale.mean), deviation=_numbers(spread))
 
 
 def _numbers(array: Floats) -> list[float]:

@@ -3,9 +3,11 @@
 import json
 import os
 import time
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from types import TracebackType
+from typing import Any, Self
 
 import torch
 from rich.console import Console
@@ -28,6 +30,8 @@ from deploy.training.topics_folder import write_topics
 from deploy.training.trials import best_recipe
 from producers.dataset import Dataset, open_dataset
 from schemas.settings import Settings, load_settings
+
+MEASURES = ("ndcg10", "hr10")
 
 
 @dataclass(frozen=True)
@@ -68,8 +72,9 @@ def run(asked: Asked) -> None:
             recipe, tried = best_recipe(material, settings, encoder.encode, recipe, windows[0], asked.trials, on_done)
     versions = EncoderVersions.of(settings)
     with versions.being_made() as (version, folder), Board(settings.runtime.folder / "train" / "runs", version) as board:
-        learner = Learner(material, settings, encoder.encode, recipe, shown(steps), board.note)
-        found = learner.learn(material.recorded.interactions, windows, folder)
+        with Shown(steps) as show:
+            learner = Learner(material, settings, encoder.encode, recipe, show, board.note)
+            found = learner.learn(material.recorded.interactions, windows, folder)
         encoder.keep()
         facts = {
             "version": version,
@@ -98,9 +103,6 @@ def run(asked: Asked) -> None:
     if facts["activated"]:
         activate(version, settings, console.print)
     print(json.dumps({"report": "train", **facts}, ensure_ascii=False))
-
-
-MEASURES = ("ndcg10", "hr10")
 
 
 def opened(asked: Asked, settings: Settings, steps: Steps) -> Dataset:
@@ -146,17 +148,25 @@ def serves_better(found: dict[str, Any], console: Console) -> bool:
     return True
 
 
-def shown(steps: Steps) -> Any:
-    """Progress of a step by its name, as `Learner` tells it: a bar in a terminal, lines elsewhere."""
-    running: dict[str, Any] = {}
+class Shown:
+    """Progress by the names of steps, as `Learner` tells it: a bar in a terminal, lines elsewhere.
 
-    def on_step(name: str, done: int, total: int) -> None:
-        if name not in running:
-            running.clear()
-            context = steps.step(name)
-            running[name] = (context, context.__enter__())
-        running[name][1](done, total)
-        if done >= total:
-            running.pop(name)[0].__exit__(None, None, None)
+    A step ends with the next one: a network that gets no better ends before all its epochs.
+    """
 
-    return on_step
+    def __init__(self, steps: Steps) -> None:
+        self._steps, self._name = steps, ""
+        self._open = ExitStack()
+
+    def __call__(self, name: str, done: int, total: int) -> None:
+        """So much of so much is done."""
+        if name != self._name:
+            self._open.close()
+            self._name, self._on_done = name, self._open.enter_context(self._steps.step(name))
+        self._on_done(done, total)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._open.__exit__(kind, error, trace)

@@ -380,6 +380,7 @@ def ranker_that_likes(feature: str, weight: float) -> str:
         feature_scaling=Scaling(mean=[0.0] * len(names), deviation=[1.0] * len(names)),
         context_scaling=Scaling(mean=[0.0] * len(CONTEXT), deviation=[1.0] * len(CONTEXT)),
         members=[Member(linear=linear, last=[0.0], **nothing)],
+        unseen=[],
         spread=1.0,
     ).model_dump_json()
 

@@ -193,6 +193,7 @@ def lesson() -> Lesson:
     random = np.random.default_rng(1)
     size = len(FEATURES) + len(DETAILS)
     features = random.normal(size=(60, 20, size)).astype(np.float32)
+    features[:, :, FEATURES.index("boost")] = 0  # rules are not there in training
     taken = (features[:, :, 2] == features[:, :, 2].max(axis=1, keepdims=True)).astype(np.float32)
     rows = np.tile(np.arange(20), (60, 1))
     return Lesson(Candidates(rows, rows >= 0, features, random.normal(size=(60, len(CONTEXT))).astype(np.float32)), taken)
@@ -208,6 +209,26 @@ def test_the_profilers_ranker_is_the_one_that_was_trained() -> None:
     found = served.scores(own, (more, taught.candidates.context))
     np.testing.assert_allclose(found, ranker.scores(taught.candidates) * file.spread, rtol=1e-3, atol=1e-4)
     assert (found.argmax(axis=1) == taught.taken.argmax(axis=1)).mean() > 0.4
+
+
+def test_what_was_never_seen_in_training_counts_as_in_the_plain_ranker_and_rules_always_do() -> None:
+    taught = lesson()
+    profile, boost = FEATURES.index("profile"), FEATURES.index("boost")
+    taught.candidates.features[:, :, profile] = 0
+    taught.candidates.context[:, CONTEXT.index("has_profile")] = 0
+    file = as_file(train_ranker([taught], seed=1), [taught])
+    assert file.unseen == ["profile", "boost"]
+    served, weights = read_ranker(file.model_dump_json(), RankWeights()), RankWeights()
+    features = taught.candidates.features[:2].copy()
+    own, more = features[:, :, : len(FEATURES)], features[:, :, len(FEATURES) :]
+    before = served.scores(own, (more, taught.candidates.context[:2])).copy()
+    own[:, 3, profile], own[:, 4, boost] = 0.5, own[:, 4, boost] + 2
+    context = taught.candidates.context[:2].copy()
+    context[:, CONTEXT.index("has_profile")] = 1
+    after = served.scores(own, (more, context))
+    np.testing.assert_allclose(after[:, 3] - before[:, 3], 0.5 * weights.profile, atol=1e-4)
+    assert (after[:, 4] > before[:, 4] + 1).all()
+    np.testing.assert_allclose(np.delete(after, [3, 4], axis=1), np.delete(before, [3, 4], axis=1), atol=1e-4)
 
 
 def test_without_a_ranker_the_plain_one_ranks() -> None:

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import torch
 import triton_python_backend_utils as pb_utils
+from torch.export.passes import move_to_device_pass
 
 RATING_NEUTRAL = 3.0
 RATING_STEP = 2.0
@@ -70,7 +71,8 @@ class TritonPythonModel:
         exported = folder / "encoder.pt2"
         self.ranker = (folder / "ranker.json").read_text() if exported.exists() else ""
         if exported.exists():
-            self.network = torch.export.load(exported).module().to(self.device)
+            program = move_to_device_pass(torch.export.load(exported), str(self.device))  # masks it makes go there too
+            self.network = program.module()
         else:
             parameters = json.loads(args["model_config"])["parameters"]
             self.network = Fusion({key: value["string_value"] for key, value in parameters.items()}).to(self.device)
