@@ -28,7 +28,7 @@ import numpy as np
 from consumers.catalogue import Catalogue, Floats
 from consumers.lists import lists as stages
 from consumers.lists.lists import ListMaker, ListRules
-from consumers.lists.ranking import RankWeights, combine
+from consumers.lists.ranking import PlainRanker, RankWeights, combine
 from consumers.search.choice import vector_index
 from consumers.search.exact import scan
 from consumers.search.vector_index import VectorIndex
@@ -137,7 +137,7 @@ class StageClock:
             (stages, "people", "users"),
             (maker, "retrieve", "retrieval"),
             (maker, "features", "features"),
-            (stages, "weighted_sum", "ranking"),
+            (PlainRanker, "scores", "ranking"),
             (stages, "choose_places", "policy"),
         ):
             self._wrap(owner, name, stage)
