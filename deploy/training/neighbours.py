@@ -1,6 +1,6 @@
 """Item-to-item models inside the exported encoder: of each item the strongest others, added up over a user's history."""
 
-from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -77,23 +77,26 @@ def baskets_ago(ages_h: Tensor, there: Tensor) -> Tensor:
 
 
 def neighbours_of(events: Interactions) -> Neighbours:
-    """Learned from these events; of very many items those taken most often have neighbours."""
+    """Learned from these events; of very many items only those taken most often have neighbours."""
     taken = np.bincount(events.items, minlength=len(events.item_ids))
     few = np.sort(np.argsort(-taken, kind="stable")[:MOST_ITEMS])
     few = few[taken[few] > 0]
-    part = events.part(np.isin(events.items, few))
-    matrices = {"ease": ease(user_items(part)), "cosine": cosine(user_items(part)), "following": following(part)}
-    return Neighbours(*strongest(matrices))
-
-
-def strongest(matrices: Mapping[str, Floats]) -> tuple["np.typing.NDArray[np.int64]", Floats]:
-    """The KEPT largest entries of each row that are above 0."""
-    size = len(next(iter(matrices.values())))
-    kept = min(KEPT, size)
-    others = np.zeros((len(FADING), size + 1, kept), np.int64)
+    known = among(events, few)
+    kept = min(KEPT, len(few))
+    others = np.zeros((len(FADING), len(events.item_ids) + 1, kept), np.int64)
     weights = np.zeros(others.shape, np.float32)
-    for model, name in enumerate(FADING):
-        best = np.argpartition(-matrices[name], kept - 1, axis=1)[:, :kept]
-        values = np.take_along_axis(matrices[name], best, axis=1)
-        others[model, 1:], weights[model, 1:] = np.where(values > 0, best + 1, 0), np.maximum(values, 0)
-    return others, weights
+    for model, made in enumerate((ease, cosine, following)):  # one dense matrix at a time
+        matrix = made(known) if made is following else made(user_items(known))
+        best = np.argpartition(-matrix, kept - 1, axis=1)[:, :kept]
+        values = np.take_along_axis(matrix, best, axis=1)
+        others[model, few + 1] = np.where(values > 0, few[best] + 1, 0)
+        weights[model, few + 1] = np.maximum(values, 0)
+    return Neighbours(others, weights)
+
+
+def among(events: Interactions, few: "np.typing.NDArray[np.int64]") -> Interactions:
+    """The events on these items, which are all there are then: matrices are of their size."""
+    place_of = np.full(len(events.item_ids), -1, np.int32)
+    place_of[few] = np.arange(len(few))
+    part = events.part(place_of[events.items] >= 0)
+    return replace(part, items=place_of[part.items], item_ids=[events.item_ids[place] for place in few])

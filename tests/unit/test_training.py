@@ -26,7 +26,7 @@ from deploy.training.fused_network import FusedNetwork, ServedEncoder, Whitening
 from deploy.training.learning import ENCODER, RANKER, Learner
 from deploy.training.lessons import as_file
 from deploy.training.material import Material, read_material
-from deploy.training.neighbours import baskets_ago, neighbours_of
+from deploy.training.neighbours import FADING, baskets_ago, neighbours_of
 from deploy.training.replayed import Replayed
 from deploy.training.served_lists import ServedLists
 from deploy.training.served_tensors import newest_last
@@ -36,6 +36,7 @@ from schemas.settings import RuntimeSettings, Settings
 from schemas.tensors import DEMOGRAPHICS_DIM, EMBEDDING_DIM, NEXT_ITEMS, NEXT_SCORES
 from tests.unit.training_cases import EACH, GROUPS, QUICK, encode, item, material, recorded
 
+FADING_NAMES = list(FADING)
 PLAY = 1 + EVENT_TYPES.index("play")
 
 
@@ -180,6 +181,23 @@ def test_events_of_one_moment_are_a_basket() -> None:
     ages = torch.tensor([[0.0, 9.0, 9.0, 2.0, 0.0, 0.0]])
     there = torch.tensor([[False, True, True, True, True, True]])
     assert baskets_ago(ages, there)[0, 1:].tolist() == [2, 2, 1, 0, 0]
+
+
+def test_of_very_many_items_those_taken_most_often_have_neighbours(world: Material, monkeypatch: pytest.MonkeyPatch) -> None:
+    events = world.recorded.interactions
+    assert tuple(FADING) == NEXT_SCORES[1:]
+    whole = neighbours_of(events)
+    monkeypatch.setattr("deploy.training.neighbours.MOST_ITEMS", 10)
+    few = neighbours_of(events)
+    with_neighbours = np.flatnonzero(few.weights.sum(dim=(0, 2)).numpy()) - 1
+    taken = np.bincount(events.items, minlength=len(events.item_ids))
+    assert 0 < len(with_neighbours) <= 10 and taken[with_neighbours].min() >= np.sort(taken)[-10]
+    assert set(few.others.unique().tolist()) <= {0, *(with_neighbours + 1)}
+    assert whole.others.shape[1] == few.others.shape[1] == len(events.item_ids) + 1
+    following = FADING_NAMES.index("following")
+    first, then = (events.item_ids.index(name) + 1 for name in ("2-5", "2-6"))
+    best = int(whole.weights[following, first].argmax())
+    assert int(whole.others[following, first, best]) == then
 
 
 def test_whitening_leaves_zeros_and_shared_parts_out(world: Material) -> None:
