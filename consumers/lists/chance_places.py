@@ -31,7 +31,7 @@ class Mixer:
                 mixed[place] = _told(here[number], explored_propensity(self._chance, len(free), self._open_items[user]))
             else:
                 rank, item = next(rest)
-                mixed[place] = _told(item, ranked_propensity(self._chance, len(free), rank, number))
+                mixed[place] = _told(item, ranked_propensity(self._chance, len(free), self._open_items[user], rank, number))
         return mixed
 
 

@@ -19,9 +19,9 @@ from consumers.lists.people import People
 from consumers.lists.shelf import Shelf
 
 TRIES = 12
-"""Items drawn for each one wanted, as some may not be shown."""
-SPARE = 6
-"""Items kept beyond those wanted, as some turn out to be in the list anyway."""
+"""Items drawn for each one needed, as some may not be shown."""
+ALL_IN_ORDER = 1024
+"""Items up to which all are put in an order by chance: of few, draws one by one would meet the same ones again and again."""
 
 
 class Draws(NamedTuple):
@@ -59,8 +59,8 @@ def chance_of(user_id: str, state_version: int) -> int:
     return int.from_bytes(hashlib.blake2b(key, digest_size=8).digest(), "little")
 
 
-def draw(users: People, shelf: Shelf, chance: Chance, catalogue: Catalogue) -> Draws:
-    """Items drawn from all that may be shown, each as likely as any other.
+def draw(users: People, shelf: Shelf, chance: Chance, top_k: int, catalogue: Catalogue) -> Draws:
+    """Items drawn from all that may be shown, each as likely as any other: enough even if `top_k` of them are listed anyway.
 
     The draw depends on seed and item ids, not on rows, so that a catalogue that came in another order gives the same.
     """
@@ -69,14 +69,17 @@ def draw(users: People, shelf: Shelf, chance: Chance, catalogue: Catalogue) -> D
     shown = int(shelf.shown.sum())
     blocked = [np.unique(own[shelf.shown[own]]).size for own in users.blocked]
     open_items = shown - np.array(blocked, np.int64)
-    most = int(wanted.max(initial=0))
-    if most == 0:
-        return Draws(chance, np.full((len(users), 1), -1, np.int64), wanted, open_items)
+    needed = int(wanted.max(initial=0)) + top_k
     in_order = np.argsort(catalogue.tie_break)
-    rows = in_order[(_mixed(seeds, TRIES * most) % np.uint64(len(in_order))).astype(np.int64)]
+    if len(in_order) <= ALL_IN_ORDER:
+        rows = in_order[np.argsort(_mixed(seeds, len(in_order)), axis=1, kind="stable")]
+    else:
+        rows = in_order[(_mixed(seeds, TRIES * needed) % np.uint64(len(in_order))).astype(np.int64)]
     good = shelf.shown[rows] & ~RowMarks(len(catalogue)).among(rows, users.blocked)
-    good &= np.cumsum(good, axis=1) <= (wanted + SPARE)[:, None]
-    return Draws(chance, np.where(good, rows, -1), wanted, open_items)
+    good &= np.cumsum(good, axis=1) <= needed
+    first = np.argsort(~good, axis=1, kind="stable")[:, :needed]
+    drawn = np.where(np.take_along_axis(good, first, axis=1), np.take_along_axis(rows, first, axis=1), -1)
+    return Draws(chance, drawn, wanted, open_items)
 
 
 def taken_draws(draws: Draws, listed: Sequence[Rows]) -> list[list[int]]:
@@ -100,20 +103,21 @@ def places_by_chance(seeds: Sequence[int], places: int) -> list[list[int]]:
 @lru_cache(maxsize=20_000)
 def explored_propensity(chance: Chance, places: int, open_items: int) -> float:
     """How likely any one of `open_items` was to be drawn for any one of these places."""
-    share = sum(odds * min(count, places) for count, odds in chance.counts()) / places
+    share = sum(odds * min(count, places, open_items) for count, odds in chance.counts()) / places
     return share / max(open_items, 1)
 
 
 @lru_cache(maxsize=20_000)
-def ranked_propensity(chance: Chance, places: int, rank: int, place: int) -> float:
+def ranked_propensity(chance: Chance, places: int, open_items: int, rank: int, place: int) -> float:
     """How likely the item of this rank was to stand at this place, both from 0, among places some of which are left to chance.
 
-    It stands there when the place is not left to chance, and `place - rank` of those before it are.
+    No more of them than there are `open_items` to draw from. It stands there when the place is not left to chance, and
+    `place - rank` of those before it are.
     """
     before = place - rank
     found = 0.0
     for count, odds in chance.counts():
-        count = min(count, places)
+        count = min(count, places, open_items)
         if odds and 0 <= before <= count:
             found += odds * comb(place, before) * comb(places - 1 - place, count - before) / comb(places, count)
     return found

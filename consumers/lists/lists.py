@@ -135,7 +135,7 @@ class ListMaker:
             if len(hidden):
                 users.blocked[user] = np.concatenate([users.blocked[user], hidden])
         concept_tastes = self._concepts.tastes(users.liked, users.liked_weights)
-        draws = draw(users, shelf, Chance.of(rules.explore, rules.top_k), catalogue) if rules.explore else None
+        draws = draw(users, shelf, Chance.of(rules.explore, rules.top_k), rules.top_k, catalogue) if rules.explore else None
         candidates = self.retrieve(users, concept_tastes, shelf, searched, draws)
         features = self.features(candidates, users, concept_tastes, shelf)
         return Offered(users, shelf, concept_tastes, candidates, features, draws)

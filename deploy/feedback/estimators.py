@@ -27,7 +27,7 @@ Policy = Callable[[ShownList, ShownItem], float]
 
 @dataclass(frozen=True)
 class Value:
-    """Clicks a list with a 95 % interval over users; `weights` says how much of the log speaks for it."""
+    """Clicks a list, or how much a place does, with a 95 % interval over users."""
 
     mean: float
     low: float
@@ -86,9 +86,17 @@ def as_ranked(one: ShownList, item: ShownItem) -> float:
     return float(item.as_ranked)
 
 
-def at_random(explored_share: float) -> Policy:
-    """A list of nothing but draws; `explored_share` of the shown items were drawn."""
-    return lambda one, item: item.propensity / explored_share if item.explored else 0.0
+def at_random(lists: Sequence[ShownList]) -> Policy:
+    """Nothing but draws, and what is pinned: any item that may be drawn is as likely at every other place."""
+    items = [item for one in lists for item in one.items if item.propensity < 1]
+    share = sum(item.explored for item in items) / max(1, len(items))
+
+    def chance(one: ShownList, item: ShownItem) -> float:
+        if item.explored:
+            return item.propensity / share
+        return float(item.propensity == 1)
+
+    return chance
 
 
 Order = Callable[[ShownList], Sequence[int]]
@@ -187,16 +195,6 @@ def _looked_at(drawn: Reals, chosen: npt.NDArray[np.int64]) -> Reals:
         rates = clicked / shown
         looks: Reals = np.where(rates[0] > 0, rates / rates[0], np.nan)
     return looks
-
-
-def click_weights(items: Sequence[ShownItem], curve: Sequence[Value | None]) -> list[float]:
-    """What each item's click counts for when a ranker learns from it: more where places are looked at less; 0 unclicked."""
-    found = []
-    for item in items:
-        value = curve[item.position] if item.position < len(curve) else None
-        seen = value.mean if value is not None and value.mean > 0 else 1.0
-        found.append(min(1 / seen, LARGEST_WEIGHT) if item.clicked else 0.0)
-    return found
 
 
 def by_source(lists: Sequence[ShownList]) -> Mapping[str, tuple[int, int]]:

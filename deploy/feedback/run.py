@@ -58,12 +58,12 @@ def figures(found: Joined, log: PolicyLog, seed: int) -> dict[str, Any]:
     lists = found.lists
     places = max(one.places for one in lists)
     sources = by_source(lists)
-    explored, shown = sources["exploration"][0], sum(count for count, _ in sources.values())
+    shown = sum(count for count, _ in sources.values())
     curve = examination(lists, places, seed)
     policies = {"as logged": policy_value(lists, as_logged, places, seed)}
-    if explored:
+    if sources["exploration"][0]:
         policies["ranked, nothing by chance"] = policy_value(lists, as_ranked, places, seed)
-        policies["all by chance"] = policy_value(lists, at_random(explored / shown), places, seed)
+        policies["all by chance"] = policy_value(lists, at_random(lists), places, seed)
     orders = {"reversed": reversed_order, "popular first": popular_first(clicks_before(lists, log))}
     return {
         "lists": len(lists),

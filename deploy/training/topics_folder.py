@@ -33,7 +33,7 @@ def write_topics(settings: Settings, folder: Path) -> Path:
         ("items", ITEMS, ITEM_COLUMNS),
         ("users", USER_ATTRIBUTES, USER_COLUMNS),
     ):
-        messages = newest(settings, topic) if topic is not BEHAVIOR_EVENTS else events(settings, hidden)
+        messages = newest(settings, topic, hidden) if topic is not BEHAVIOR_EVENTS else events(settings, hidden)
         rows = (row_of(message, columns) for message in messages if not hidden.covers(message))
         write_parquet(folder / f"{name}.parquet", rows)
     return folder
@@ -42,8 +42,8 @@ def write_topics(settings: Settings, folder: Path) -> Path:
 class Hidden:
     """Users who may not be learned from: erased, until what they did after it, or without consent to recommendations."""
 
-    def __init__(self, erased_at_ms: Mapping[str, int], withdrew: Iterable[str]) -> None:
-        self._erased_at_ms, self._withdrew = erased_at_ms, frozenset(withdrew)
+    def __init__(self, erased_at_ms: Mapping[str, int], granted: Mapping[str, bool], default: bool) -> None:
+        self._erased_at_ms, self._granted, self._default = erased_at_ms, granted, default
 
     @classmethod
     def of(cls, settings: Settings) -> "Hidden":
@@ -56,13 +56,12 @@ class Hidden:
                 granted.pop(message.user_id, None)
             elif isinstance(message, ConsentControl) and message.purpose == "recommendations":
                 granted[message.user_id] = message.granted
-        default = "recommendations" in settings.fold.default_consent
-        users = granted if default else {}
-        return cls(erased, [user for user, yes in users.items() if not yes])
+        return cls(erased, granted, "recommendations" in settings.fold.default_consent)
 
     def covers(self, message: BaseModel) -> bool:
-        """Whether nothing of this user may be learned from."""
-        return getattr(message, "user_id", None) in self._withdrew
+        """Whether nothing of the user whose message this is may be learned from; an item is nobody's."""
+        user_id = getattr(message, "user_id", None)
+        return user_id is not None and not self._granted.get(user_id, self._default)
 
     def erased_after(self, user_id: str, time_ms: int) -> bool:
         """Whether the user asked to be forgotten after this moment, by the broker's clock."""
@@ -87,14 +86,16 @@ def events(settings: Settings, hidden: Hidden) -> Iterator[BehaviorEvent]:
             yield message
 
 
-def newest(settings: Settings, topic: Topic) -> list[BaseModel]:
-    """The newest message of each key of a compacted topic; none of a key whose newest is a tombstone."""
+def newest(settings: Settings, topic: Topic, hidden: Hidden) -> list[BaseModel]:
+    """The newest message of each key of a compacted topic; none of a key whose newest is a tombstone, or was erased later."""
     found: dict[bytes | None, BaseModel | None] = {}
     for record in read_all(settings.kafka, [topic]):
         try:
-            _, found[record.key] = decoded(record, settings.fold)
+            key, message = decoded(record, settings.fold)
         except BadMessage:
             continue
+        forgotten = isinstance(message, UserAttributes) and hidden.erased_after(key, record.timestamp_ms)
+        found[record.key] = None if forgotten else message
     return [message for message in found.values() if isinstance(message, Item | UserAttributes)]
 
 

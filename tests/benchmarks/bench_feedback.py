@@ -41,12 +41,10 @@ def main() -> None:
     world = World(asked.explore, asked.seed)
     found = joined(*world.shown(asked.rounds), attribution_s=3600.0)
     truth, curve = world.true_values(), examination(found.lists, PLACES)
-    items = [item for one in found.lists for item in one.items]
-    share = float(np.mean([item.explored for item in items]))
     judged = {
         "as logged": policy_value(found.lists, as_logged, PLACES),
         "ranked, nothing by chance": policy_value(found.lists, as_ranked, PLACES),
-        "all by chance": policy_value(found.lists, at_random(share), PLACES),
+        "all by chance": policy_value(found.lists, at_random(found.lists), PLACES),
     }
     figures = {name: row(value, truth[name], counted(found.lists, name)) for name, value in judged.items()}
     other = reordered_value(found.lists, reversed_order, PLACES)

@@ -40,6 +40,7 @@ def test_topics_become_a_folder_without_the_erased_and_those_who_withdrew(kafka:
         publisher.send(ITEMS, "gone", gone)
         publisher.send_raw(ITEMS, b"gone", None)
         publisher.send(USER_ATTRIBUTES, "u0", world.attributes["u0"])
+        publisher.send(USER_ATTRIBUTES, "u1", world.attributes["u0"].model_copy(update={"user_id": "u1"}))
         for event in events:
             publisher.send(BEHAVIOR_EVENTS, event.user_id, event)
         publisher.send_raw(BEHAVIOR_EVENTS, b"u0", b"no event")
@@ -58,6 +59,7 @@ def test_topics_become_a_folder_without_the_erased_and_those_who_withdrew(kafka:
     assert len(counts) == USERS - 2 and found.bad_rows == 0
     assert set(found.items) == set(world.items)
     assert found.items["0-1"].tags == world.items["0-1"].tags and found.items["0-1"].title == world.items["0-1"].title
+    assert set(found.attributes) == {"u0"}
     assert (found.attributes["u0"].age, found.attributes["u0"].gender) == (30, "female")
     assert found.interactions.times_ms.min() == world.interactions.times_ms.min()
 

@@ -15,6 +15,7 @@ from schemas.errors import BadMessage, ConfigError
 from schemas.messages import EVENT_TYPES
 from schemas.settings import TritonSettings
 from schemas.tensors import EMBEDDING_DIM, MODELS
+from tests.unit.training_cases import nobody
 
 VIEW, RATING, DISLIKE = (1 + EVENT_TYPES.index(kind) for kind in ("view", "rating", "dislike"))  # type: ignore[arg-type]
 TEXTS = [
@@ -33,20 +34,6 @@ def client(stack: LocalStack) -> Iterator[InferenceClient]:
     client.wait_ready([model.name for model in MODELS], timeout_s=60)
     yield client
     client.close()
-
-
-def users(count: int, length: int) -> dict[str, np.ndarray[Any, Any]]:
-    """Users of whom nothing is known, to be filled in."""
-    return {
-        "HISTORY_VECTORS": np.zeros((count, length, EMBEDDING_DIM), np.float16),
-        "HISTORY_ITEMS": np.zeros((count, length), np.int64),
-        "HISTORY_TYPES": np.zeros((count, length), np.int32),
-        "HISTORY_AGES": np.zeros((count, length), np.float32),
-        "HISTORY_VALUES": np.full((count, length), np.nan, np.float32),
-        "TAG_VECTOR": np.zeros((count, EMBEDDING_DIM), np.float32),
-        "PROFILE_VECTOR": np.zeros((count, EMBEDDING_DIM), np.float32),
-        "DEMOGRAPHICS": np.zeros((count, 4), np.float32),
-    }
 
 
 def unit(axis: int) -> np.ndarray[Any, Any]:
@@ -96,7 +83,7 @@ def vector_or_error(raw: Any, text: bytes) -> Any:
 
 
 def test_interests_fade_and_dislikes_push_away(client: InferenceClient) -> None:
-    features = users(3, 2)
+    features = nobody(3, 2)
     features["HISTORY_VECTORS"][:, 0], features["HISTORY_VECTORS"][:, 1] = unit(0), unit(1)
     features["HISTORY_TYPES"][:] = VIEW
     features["HISTORY_AGES"][1, 0] = 336  # one half-life
@@ -108,7 +95,7 @@ def test_interests_fade_and_dislikes_push_away(client: InferenceClient) -> None:
 
 
 def test_ratings_weigh_by_their_stars(client: InferenceClient) -> None:
-    features = users(4, 1)
+    features = nobody(4, 1)
     features["HISTORY_VECTORS"][:, 0] = unit(0)
     features["HISTORY_TYPES"][:] = RATING
     features["HISTORY_VALUES"][:, 0] = [5, 1, 3, np.nan]
@@ -118,7 +105,7 @@ def test_ratings_weigh_by_their_stars(client: InferenceClient) -> None:
 
 
 def test_unknown_users_are_zeros_and_padding_counts_for_nothing(client: InferenceClient) -> None:
-    features = users(300, 50)
+    features = nobody(300, 50)
     features["HISTORY_VECTORS"][7, :3], features["HISTORY_TYPES"][7, :2] = unit(3), VIEW
     features["TAG_VECTOR"][9] = unit(4)
     vectors = client.encode_users(features).vectors
@@ -132,7 +119,7 @@ def test_unknown_users_are_zeros_and_padding_counts_for_nothing(client: Inferenc
     ("name", "wrong"), [("HISTORY_TYPES", 99), ("HISTORY_TYPES", -1), ("TAG_VECTOR", np.nan), ("HISTORY_AGES", np.nan)]
 )
 def test_wrong_users_are_refused(client: InferenceClient, name: str, wrong: float) -> None:
-    features = users(2, 1)
+    features = nobody(2, 1)
     features["HISTORY_VECTORS"][:], features["HISTORY_TYPES"][:] = unit(0), VIEW
     features[name][1] = wrong
     with pytest.raises(BadMessage, match=r"user_encoder.*"):

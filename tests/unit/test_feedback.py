@@ -10,7 +10,6 @@ from deploy.feedback.estimators import (
     as_logged,
     as_ranked,
     at_random,
-    click_weights,
     examination,
     policy_value,
     popular_first,
@@ -59,7 +58,7 @@ def test_the_logging_policy_is_worth_what_was_observed(seen: Joined) -> None:
 
 def test_other_policies_are_worth_what_they_truly_are_and_counting_alone_is_wrong(world: World, seen: Joined) -> None:
     truth = world.true_values()
-    random = policy_value(seen.lists, at_random(explored_share(seen)), PLACES)
+    random = policy_value(seen.lists, at_random(seen.lists), PLACES)
     assert random.snips.low < truth["all by chance"] < random.snips.high
     assert random.ips.low < truth["all by chance"] < random.ips.high
     by_counting = PLACES * clicks_of(seen, explored=True)
@@ -73,11 +72,6 @@ def test_other_policies_are_worth_what_they_truly_are_and_counting_alone_is_wron
     assert not ranked.snips.low < naive < ranked.snips.high
 
 
-def explored_share(seen: Joined) -> float:
-    items = [item for one in seen.lists for item in one.items]
-    return sum(item.explored for item in items) / len(items)
-
-
 def clicks_of(seen: Joined, explored: bool) -> float:
     return float(np.mean([item.clicked for one in seen.lists for item in one.items if item.explored == explored]))
 
@@ -87,14 +81,21 @@ def last_place_worth(world: World) -> float:
     return float(np.mean([LOOKED_AT[-1] * world.appeal(user, made.items[-1].item_id) for user, made in enumerate(ranked)]))
 
 
-def test_how_much_a_place_does_is_found_and_clicks_weigh_against_it(seen: Joined) -> None:
+def test_how_much_a_place_does_is_found(seen: Joined) -> None:
     curve = examination(seen.lists, PLACES)
     assert [value and value.mean for value in curve] == pytest.approx(list(LOOKED_AT), abs=0.09)
     inside = [value is not None and value.low <= LOOKED_AT[place] <= value.high for place, value in enumerate(curve)]
     assert sum(inside) >= 4  # each misses the truth once in twenty
-    one = ShownItem("a", 3, 1.0, False, True, True)
-    weights = click_weights([one, ShownItem("b", 0, 1.0, False, True, False)], curve)
-    assert weights == [pytest.approx(1 / curve[3].mean), 0.0]  # type: ignore[union-attr]
+
+
+def test_what_is_pinned_stays_where_everything_else_is_drawn() -> None:
+    pinned = ShownItem("pin", 0, 1.0, False, True, True)
+    drawn = ShownItem("a", 1, 0.5 / 40, True, False, False)
+    ranked = ShownItem("b", 1, 0.5, False, True, True)
+    lists = [ShownList("u", 2, NOW_MS, [pinned, drawn]), ShownList("v", 2, NOW_MS, [pinned, ranked])]
+    chance = at_random(lists)
+    assert [chance(lists[0], item) for item in (pinned, drawn, ranked)] == [1.0, pytest.approx(1 / 40), 0.0]
+    assert policy_value(lists, chance, 2).ips.mean == pytest.approx(1.0)  # the pinned one is clicked, what is drawn is not
 
 
 def test_the_same_items_in_another_order_are_worth_what_they_truly_are(world: World, seen: Joined) -> None:

@@ -292,6 +292,28 @@ def test_propensities_are_how_often_items_really_stand_there() -> None:
         assert seen == pytest.approx(1, abs=0.05)  # what was never drawn is missing
 
 
+@pytest.mark.parametrize(("top_k", "share"), [(15, 0.5), (20, 0.5), (30, 0.5), (36, 0.4)])
+def test_as_many_are_drawn_as_propensities_say_though_the_list_is_most_of_the_catalogue(top_k: int, share: float) -> None:
+    catalogue = shop()
+    making = maker(catalogue, top_k=top_k, explore=share)
+    state = user(event("sports-0", "like"))
+    seeds = [chance_of("cid", number) for number in range(400)]
+    open_items = max(0, len(catalogue) - 1 - top_k)
+    lists = making.make([state] * 400, vectors_of(*[topic_vector("sports")] * 400), NOW_MS, seeds)
+    drawn = [sum("exploration" in kinds(place) for place in one.items) for one in lists]
+    assert set(drawn) <= {min(count, open_items) for count, _ in Chance.of(share, top_k).counts()}
+    assert np.mean(drawn) == pytest.approx(min(share * top_k, open_items), abs=0.15)
+    times: Counter[tuple[str, int]] = Counter()
+    propensity = {}
+    for one in lists:
+        for place, item_shown in enumerate(one.items):
+            times[item_shown.item_id, place] += 1
+            propensity[item_shown.item_id, place] = item_shown.propensity
+    for key, expected in propensity.items():
+        assert expected is not None and 0 < expected <= 1
+        assert times[key] / 400 == pytest.approx(expected, abs=5 * (expected * (1 - expected) / 400) ** 0.5 + 0.005), key
+
+
 def test_nothing_left_to_chance_says_nothing_of_it() -> None:
     places = made_for(user(event("sports-0", "like")), topic_vector("sports"), maker(shop()))
     assert {place.propensity for place in places} == {None}
@@ -300,7 +322,7 @@ def test_nothing_left_to_chance_says_nothing_of_it() -> None:
 @given(st.integers(1, 12), st.floats(0, 0.5), st.integers(0, 11))
 def test_the_places_of_a_ranked_item_are_all_there_is_but_being_dropped(places: int, share: float, rank: int) -> None:
     chance = Chance.of(share, places)
-    somewhere = sum(ranked_propensity(chance, places, rank, place) for place in range(places))
+    somewhere = sum(ranked_propensity(chance, places, 100, rank, place) for place in range(places))
     kept = sum(odds for count, odds in chance.counts() if rank < places - min(count, places))
     assert somewhere == pytest.approx(kept)
 

@@ -30,11 +30,12 @@ from deploy.training.neighbours import FADING, baskets_ago, neighbours_of
 from deploy.training.replayed import Replayed
 from deploy.training.served_lists import ServedLists
 from deploy.training.served_tensors import newest_last
+from deploy.training.topics_folder import Hidden
 from schemas.errors import ConfigError
-from schemas.messages import EVENT_TYPES
+from schemas.messages import EVENT_TYPES, UserAttributes
 from schemas.settings import RuntimeSettings, Settings
-from schemas.tensors import DEMOGRAPHICS_DIM, EMBEDDING_DIM, NEXT_ITEMS, NEXT_SCORES
-from tests.unit.training_cases import EACH, GROUPS, QUICK, encode, item, material, recorded
+from schemas.tensors import EMBEDDING_DIM, NEXT_ITEMS, NEXT_SCORES
+from tests.unit.training_cases import EACH, GROUPS, QUICK, encode, item, material, nobody, recorded
 
 FADING_NAMES = list(FADING)
 PLAY = 1 + EVENT_TYPES.index("play")
@@ -64,17 +65,7 @@ def encoder(artefact: Path) -> UserEncoder:
 
 def users(*histories: list[str], length: int = 12) -> dict[str, np.ndarray]:
     """The tensors of users who played these items, one a day."""
-    count = len(histories)
-    features = {
-        "HISTORY_VECTORS": np.zeros((count, length, EMBEDDING_DIM), np.float16),
-        "HISTORY_ITEMS": np.zeros((count, length), np.int64),
-        "HISTORY_TYPES": np.zeros((count, length), np.int32),
-        "HISTORY_AGES": np.zeros((count, length), np.float32),
-        "HISTORY_VALUES": np.full((count, length), np.nan, np.float32),
-        "TAG_VECTOR": np.zeros((count, EMBEDDING_DIM), np.float32),
-        "PROFILE_VECTOR": np.zeros((count, EMBEDDING_DIM), np.float32),
-        "DEMOGRAPHICS": np.zeros((count, DEMOGRAPHICS_DIM), np.float32),
-    }
+    features = nobody(len(histories), length)
     for user, history in enumerate(histories):
         for place, name in enumerate(history):
             group, number = map(int, name.split("-"))
@@ -278,6 +269,14 @@ def test_what_is_no_json_is_refused() -> None:
     with pytest.raises(ConfigError, match="cannot be read"):
         read_ranker("no ranker", RankWeights())
     assert RankerFile.model_fields["format"].default == 1
+
+
+@pytest.mark.parametrize(("default", "learned_from"), [(True, {"said nothing", "agreed"}), (False, {"agreed"})])
+def test_only_those_are_learned_from_who_consent_to_recommendations(default: bool, learned_from: set[str]) -> None:
+    hidden = Hidden({}, {"agreed": True, "withdrew": False}, default)
+    users = ("said nothing", "agreed", "withdrew")
+    assert {user for user in users if not hidden.covers(UserAttributes(user_id=user, updated_at_ms=1))} == learned_from
+    assert not hidden.covers(item(0, 0))
 
 
 def test_a_folder_that_describes_too_few_items_is_refused() -> None:

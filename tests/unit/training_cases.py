@@ -2,8 +2,10 @@
 
 import hashlib
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from deploy.recs.interactions import Floats
 from deploy.recs.ours.network import NetworkShape
@@ -12,7 +14,7 @@ from deploy.recs.recorded import RecordedData, ordered
 from deploy.training.learning import Recipe
 from deploy.training.material import Material, read_material
 from schemas.messages import EVENT_TYPES, Item, UserAttributes
-from schemas.tensors import EMBEDDING_DIM
+from schemas.tensors import DEMOGRAPHICS_DIM, EMBEDDING_DIM
 
 GROUPS, EACH, USERS, EVENTS = 5, 24, 150, 8
 DAY_MS = 86_400_000
@@ -73,3 +75,17 @@ def recorded() -> RecordedData:
 
 def material() -> Material:
     return read_material(recorded(), encode)
+
+
+def nobody(users: int, length: int) -> dict[str, npt.NDArray[Any]]:
+    """The tensors of user_encoder for users of whom nothing is known, to be filled in."""
+    return {
+        "HISTORY_VECTORS": np.zeros((users, length, EMBEDDING_DIM), np.float16),
+        "HISTORY_ITEMS": np.zeros((users, length), np.int64),
+        "HISTORY_TYPES": np.zeros((users, length), np.int32),
+        "HISTORY_AGES": np.zeros((users, length), np.float32),
+        "HISTORY_VALUES": np.full((users, length), np.nan, np.float32),
+        "TAG_VECTOR": np.zeros((users, EMBEDDING_DIM), np.float32),
+        "PROFILE_VECTOR": np.zeros((users, EMBEDDING_DIM), np.float32),
+        "DEMOGRAPHICS": np.zeros((users, DEMOGRAPHICS_DIM), np.float32),
+    }
