@@ -42,11 +42,15 @@ TEXT_ENCODER = ModelContract(
     outputs=(Tensor("EMBEDDING", "FP32", (EMBEDDING_DIM,)),),
 )
 
-# L is the longest history of the batch; shorter ones are padded at the end with type id 0.
+# L is the longest history of the request; shorter ones are padded at the end with type id 0. Vectors are most of what is sent,
+# and many users of a request did something with the same items: so each item's is sent once, in ITEM_VECTORS [users, U, d],
+# which is read as one list of users x U, whoever it is for. Triton's Python backend keeps requests apart, so this holds
+# however it batches them.
 USER_ENCODER = ModelContract(
     "user_encoder",
     inputs=(
-        Tensor("HISTORY_VECTORS", "FP16", (-1, EMBEDDING_DIM)),  # item vectors, oldest first; most of what is sent
+        Tensor("ITEM_VECTORS", "FP16", (-1, EMBEDDING_DIM)),  # of the items in all histories of the request
+        Tensor("HISTORY_PLACES", "INT32", (-1,)),  # oldest first: 1 + the item's place in ITEM_VECTORS; 0 where it has none
         Tensor("HISTORY_ITEMS", "INT64", (-1,)),  # a number made of the item's id; 0 at padding
         Tensor("HISTORY_TYPES", "INT32", (-1,)),  # 1 + index in EVENT_TYPES
         Tensor("HISTORY_AGES", "FP32", (-1,)),  # hours between the event and the user's newest one

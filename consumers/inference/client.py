@@ -92,14 +92,8 @@ class InferenceClient:
         return self._infer(TEXT_ENCODER, {"TEXT": rows}, ("EMBEDDING",))[0]
 
     def encode_users(self, features: Mapping[str, npt.NDArray[Any]]) -> EncodedUsers:
-        """What user_encoder says of users, in their order. `features` are the inputs of USER_ENCODER by name."""
-        users = len(features["HISTORY_TYPES"])
-        found = [(np.zeros((0, EMBEDDING_DIM), np.float32), *NextItems.none(0))]
-        for start in range(0, users, self._settings.max_batch):
-            chunk = {name: array[start : start + self._settings.max_batch] for name, array in features.items()}
-            vectors, numbers, scores = self._infer(USER_ENCODER, without_common_padding(chunk), USER_ANSWERS)
-            found.append((vectors, numbers, scores))
-        vectors, numbers, scores = (np.concatenate(parts) for parts in zip(*found, strict=True))
+        """What user_encoder says of at most `max_batch` users, in their order. `features` are the inputs of USER_ENCODER."""
+        vectors, numbers, scores = self._infer(USER_ENCODER, features, USER_ANSWERS)
         return EncodedUsers(vectors, NextItems(numbers, scores))
 
     def ranker(self) -> str:
@@ -168,13 +162,6 @@ def chunks_of_texts(texts: Sequence[str], max_texts: int) -> Iterator[list[str]]
         characters += len(cut)
     if chunk:
         yield chunk
-
-
-def without_common_padding(features: Mapping[str, npt.NDArray[Any]]) -> dict[str, npt.NDArray[Any]]:
-    """The features with histories as long as the longest among these users, at least 1."""
-    used = np.flatnonzero((features["HISTORY_TYPES"] != 0).any(axis=0))
-    length = int(used[-1]) + 1 if used.size else 1
-    return {name: array[:, :length] if name.startswith("HISTORY_") else array for name, array in features.items()}
 
 
 def _report_refused(text: str, refusal: BadMessage) -> None:

@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from consumers.catalogue import Catalogue, Rows
+from consumers.item_vectors import Halves
 from consumers.lists.policy import refused_rows
 from consumers.lists.tag_vectors import TagVectors
 from consumers.statements.free_text import read
@@ -32,7 +33,7 @@ def user_features(
 ) -> dict[str, npt.NDArray[np.generic]]:
     """The tensors of `schemas.tensors.USER_ENCODER` for these users, in their order.
 
-    Events on items that the catalogue does not hold or the user refused, and searches, have type 0 and a zero vector, like
+    Events on items that the catalogue does not hold or the user refused, and searches, have type 0 and no vector, like
     padding. Declared texts that `tag_vectors` does not know yet are left out, and wanted of it.
     """
     return {
@@ -93,13 +94,26 @@ def _history(states: Sequence[UserState], catalogue: Catalogue) -> dict[str, npt
     ages_h[filled] = (np.repeat(newest_ms, lengths) - times_ms) / MS_PER_H
     event_values = np.array([event.value for event in events], dtype=np.float64)  # None becomes NaN
     values[filled] = np.clip(event_values, -MAX_VALUE, MAX_VALUE)
+    vectors, places = _each_once(rows, catalogue)
     return {
-        "HISTORY_VECTORS": catalogue.half_vectors(rows),
+        "ITEM_VECTORS": vectors,
+        "HISTORY_PLACES": places,
         "HISTORY_ITEMS": catalogue.numbers(rows),
         "HISTORY_TYPES": types,
         "HISTORY_AGES": ages_h,
         "HISTORY_VALUES": values,
     }
+
+
+def _each_once(rows: Rows, catalogue: Catalogue) -> tuple[Halves, npt.NDArray[np.int32]]:
+    """Vectors of all items of these rows [users, L], float16 [users, U, dim], and where each row's is, counted from 1."""
+    users = len(rows)
+    each, places = np.unique(rows, return_inverse=True)
+    missing = int(each.size > 0 and each[0] < 0)
+    each = each[missing:]
+    width = max(1, -(-len(each) // max(users, 1)))
+    vectors = catalogue.half_vectors(np.pad(each, (0, users * width - len(each)), constant_values=-1))
+    return vectors.reshape(users, width, catalogue.dim), (places.reshape(rows.shape) + 1 - missing).astype(np.int32)
 
 
 def _drop_refused(event_rows: Rows, states: Sequence[UserState], lengths: npt.NDArray[np.int64], catalogue: Catalogue) -> None:

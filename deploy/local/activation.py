@@ -21,7 +21,7 @@ def activate(version: int, settings: Settings, say: Say) -> None:
         ConfigError: there is no such version, or Triton could not load it: then the one before stays in service.
     """
     versions = EncoderVersions.of(settings)
-    before, folder = versions.active, versions.path(version)
+    before, folder = versions.active, versions.servable(version)
     folder_of_stack = stack_folder(settings)
     record = read_record(folder_of_stack)
     triton = record.service("triton") if record else None

@@ -1,6 +1,6 @@
 """Versions of the learned user_encoder: where they are kept, which one is served, and how another takes its place.
 
-    .portrait/models/user_encoder/2/    model.py, encoder.pt2, ranker.json, README.md, training.json
+    .portrait/models/user_encoder/2/    model.py, encoder.pt2, ranker.json, inputs.txt, README.md, training.json
     .portrait/models/user_encoder/active    the number of the version that is served; 1, the plain one, where there is no file
 
 A folder of a version can be dropped into any Triton repository as it is.
@@ -23,6 +23,7 @@ from schemas.tensors import USER_ENCODER
 
 PLAIN = 1
 RECORD = "training.json"
+INPUTS = "inputs.txt"
 ACTIVE, PREVIOUS = "active", "previous"
 
 
@@ -70,6 +71,21 @@ class EncoderVersions:
             raise ConfigError(f"user_encoder has no version {version}; there are {known} (1 is the plain one)")
         return path
 
+    def servable(self, version: int) -> Path:
+        """As `path`, of a version that can be served.
+
+        Raises:
+            ConfigError: there is no such version, or it was made for other tensors than are sent now.
+        """
+        path = self.path(version)
+        made_for = (path / INPUTS).read_text().split() if (path / INPUTS).is_file() else []
+        if version != PLAIN and made_for != input_names():
+            raise ConfigError(
+                f"user_encoder {version} was trained for other tensors than are sent now: make another with `portrait train`, "
+                f"or serve the plain one with `portrait models activate {PLAIN}`"
+            )
+        return path
+
     def record(self, version: int) -> dict[str, Any]:
         """What was noted when it was trained; nothing for the plain one."""
         file = self.path(version) / RECORD
@@ -84,6 +100,7 @@ class EncoderVersions:
             version = max([PLAIN, *self.learned]) + 1
             yield version, part
             shutil.copy(MODEL_REPOSITORY / USER_ENCODER.name / "1" / "model.py", part / "model.py")
+            (part / INPUTS).write_text("\n".join(input_names()) + "\n")
             part.chmod(0o755)
             part.rename(self.folder / str(version))
         except BaseException:
@@ -92,7 +109,7 @@ class EncoderVersions:
 
     def note_active(self, version: int) -> None:
         """From now on this one is served."""
-        self.path(version)
+        self.servable(version)
         self.folder.mkdir(parents=True, exist_ok=True)
         if version != self.active:
             self._note(PREVIOUS, self.active)
@@ -110,3 +127,8 @@ class EncoderVersions:
         part = self.folder / f"{name}.{os.getpid()}"
         part.write_text(f"{version}\n")
         part.replace(self.folder / name)
+
+
+def input_names() -> list[str]:
+    """The tensors that user_encoder is sent, in their order."""
+    return [tensor.name for tensor in USER_ENCODER.inputs]

@@ -129,7 +129,7 @@ class TritonServer:
             return self._repository.folder
         of_llm = {name: folder for name, folder in weights.items() if name.startswith(PROFILE_LLM.name)}
         learned = EncoderVersions.of(self._settings)
-        versions = {USER_ENCODER.name: ModelVersion(learned.active, learned.path(learned.active))}
+        versions = {USER_ENCODER.name: ModelVersion(learned.active, learned.servable(learned.active))}
         if of_llm:
             folder = MODEL_REPOSITORY / PROFILE_LLM.name / "1"
             versions[PROFILE_LLM.name] = ModelVersion(weights_version(of_llm), folder)

@@ -92,19 +92,19 @@ class ServedEncoder(nn.Module):
         self.register_buffer("directions", torch.from_numpy(whitening.directions))
 
     def forward(
-        self, vectors: Tensor, items: Tensor, types: Tensor, ages: Tensor, values: Tensor, tag: Tensor, profile: Tensor,
-        demographics: Tensor,
+        self, vectors: Tensor, places: Tensor, items: Tensor, types: Tensor, ages: Tensor, values: Tensor, tag: Tensor,
+        profile: Tensor, demographics: Tensor,
     ) -> tuple[Tensor, Tensor, Tensor]:  # fmt: skip
         """Vectors float32 [n, d] of unit length, zeros where nothing is known; the items expected next, and their shares."""
-        vectors, items, types, ages, values = newest_last(self.length, vectors, items, types, ages, values)
+        places, items, types, ages, values = newest_last(self.length, places, items, types, ages, values)
         there = types != 0
         network = self.network
         at = torch.searchsorted(self.sorted_numbers, items).clamp(max=len(self.sorted_numbers) - 1)
         known = (self.sorted_numbers[at] == items) & there
         own_items = torch.where(known, self.places[at], 0)
         own = network.ids(own_items) * known.unsqueeze(-1)
-        white = vectors.float() @ self.directions - self.mean @ self.directions
-        said = network.said_part(white) * there.unsqueeze(-1)
+        said_by = network.said_part(self.white(vectors.flatten(0, 1).float()))
+        said = nn.functional.embedding(places, nn.functional.pad(said_by, (0, 0, 1, 0))) * there.unsqueeze(-1)
         gaps, rated = gap_buckets(ages, there), value_buckets(values, there)
         fused = network.fused(
             network.read(own + said, there, gaps, rated, types.long(), last=True)[:, -1],

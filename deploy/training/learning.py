@@ -118,9 +118,9 @@ class Learner:
         neighbours = neighbours_of(fitted.events)
         served = ServedEncoder(network.cpu(), self.whitening, neighbours, self.numbers, fitted.length).eval()
         users, events = torch.export.Dim("users", max=65_536), torch.export.Dim("events", max=1_000)
-        history, alone = {0: users, 1: events}, {0: users}
+        vectors, history, alone = {0: users, 1: torch.export.Dim("vectors", max=1_000)}, {0: users, 1: events}, {0: users}
         with torch.no_grad():
-            program = torch.export.export(served, example(), dynamic_shapes=(*[history] * 5, *[alone] * 3))
+            program = torch.export.export(served, example(), dynamic_shapes=(vectors, *[history] * 5, *[alone] * 3))
         torch.export.save(program, folder / ENCODER)
         (folder / RANKER).write_text("", encoding="utf-8")
 
@@ -157,7 +157,8 @@ def example() -> tuple[torch.Tensor, ...]:
     """The tensors of a few users; no two are the same object, for the export would take them for one input."""
     vectors, history = (4, EMBEDDING_DIM), (4, 60)
     return (
-        torch.zeros(*history, EMBEDDING_DIM, dtype=torch.float16),
+        torch.zeros(4, 50, EMBEDDING_DIM, dtype=torch.float16),
+        torch.zeros(history, dtype=torch.int32),
         torch.zeros(history, dtype=torch.int64),
         torch.zeros(history, dtype=torch.int32),
         torch.zeros(history),

@@ -10,7 +10,7 @@ MINUTES_PER_H = 60.0
 
 
 def newest_last(
-    length: int, vectors: Tensor, items: Tensor, types: Tensor, ages: Tensor, values: Tensor
+    length: int, places: Tensor, items: Tensor, types: Tensor, ages: Tensor, values: Tensor
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
     """The newest `length` events of each user at the right end, and all padding (type 0) on the left: [n, length] each."""
     order = torch.argsort((types != 0).to(torch.int32), dim=1, stable=True)
@@ -20,8 +20,7 @@ def newest_last(
     def taken(column: Tensor) -> Tensor:
         return torch.where(there, torch.gather(column, 1, order), torch.zeros((), dtype=column.dtype))
 
-    wide = order.unsqueeze(-1).expand(-1, -1, vectors.shape[-1])
-    return torch.gather(vectors, 1, wide), taken(items), taken(types), taken(ages), taken(values)
+    return taken(places), taken(items), taken(types), taken(ages), taken(values)
 
 
 def gap_buckets(ages_h: Tensor, there: Tensor) -> Tensor:

@@ -118,7 +118,7 @@ def test_user_encoder_knows_the_contract() -> None:
         if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name) and node.targets[0].id != "INPUTS"
     }
     names = [tensor.name for tensor in USER_ENCODER.inputs]
-    assert list(constants["HISTORY"]) == [name for name in names if name.startswith("HISTORY_")]
+    assert ["ITEM_VECTORS", *constants["HISTORY"], *constants["ALONE"]] == names
     assert constants["LAST_TYPE"] == len(EVENT_TYPES)
 
 

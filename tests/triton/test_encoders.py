@@ -84,7 +84,7 @@ def vector_or_error(raw: Any, text: bytes) -> Any:
 
 def test_interests_fade_and_dislikes_push_away(client: InferenceClient) -> None:
     features = nobody(3, 2)
-    features["HISTORY_VECTORS"][:, 0], features["HISTORY_VECTORS"][:, 1] = unit(0), unit(1)
+    features["ITEM_VECTORS"][:, 0], features["ITEM_VECTORS"][:, 1] = unit(0), unit(1)
     features["HISTORY_TYPES"][:] = VIEW
     features["HISTORY_AGES"][1, 0] = 336  # one half-life
     features["HISTORY_TYPES"][2, 0] = DISLIKE
@@ -94,9 +94,20 @@ def test_interests_fade_and_dislikes_push_away(client: InferenceClient) -> None:
     assert pushed[0] / pushed[1] == pytest.approx(-4, rel=1e-4)
 
 
+def test_users_share_the_vectors_of_a_request(client: InferenceClient) -> None:
+    features = nobody(3, 2)
+    features["ITEM_VECTORS"] = np.zeros((3, 1, EMBEDDING_DIM), np.float16)
+    features["ITEM_VECTORS"][:2, 0] = unit(0), unit(1)
+    features["HISTORY_PLACES"][:] = [[1, 1], [2, 0], [2, 1]]
+    features["HISTORY_TYPES"][:] = VIEW
+    vectors = client.encode_users(features).vectors
+    half = (unit(0) + unit(1)) / np.sqrt(2)
+    np.testing.assert_allclose(vectors, [unit(0), unit(1), half], atol=1e-3)
+
+
 def test_ratings_weigh_by_their_stars(client: InferenceClient) -> None:
     features = nobody(4, 1)
-    features["HISTORY_VECTORS"][:, 0] = unit(0)
+    features["ITEM_VECTORS"][:, 0] = unit(0)
     features["HISTORY_TYPES"][:] = RATING
     features["HISTORY_VALUES"][:, 0] = [5, 1, 3, np.nan]
     vectors = client.encode_users(features).vectors
@@ -105,22 +116,31 @@ def test_ratings_weigh_by_their_stars(client: InferenceClient) -> None:
 
 
 def test_unknown_users_are_zeros_and_padding_counts_for_nothing(client: InferenceClient) -> None:
-    features = nobody(300, 50)
-    features["HISTORY_VECTORS"][7, :3], features["HISTORY_TYPES"][7, :2] = unit(3), VIEW
+    features = nobody(256, 50)
+    features["ITEM_VECTORS"][7, :3], features["HISTORY_TYPES"][7, :2] = unit(3), VIEW
     features["TAG_VECTOR"][9] = unit(4)
     vectors = client.encode_users(features).vectors
-    assert vectors.shape == (300, EMBEDDING_DIM)
+    assert vectors.shape == (256, EMBEDDING_DIM)
     assert vectors[7] == pytest.approx(unit(3))
     assert vectors[9] == pytest.approx(unit(4))
     assert sorted(np.flatnonzero(vectors.any(axis=1))) == [7, 9]
 
 
 @pytest.mark.parametrize(
-    ("name", "wrong"), [("HISTORY_TYPES", 99), ("HISTORY_TYPES", -1), ("TAG_VECTOR", np.nan), ("HISTORY_AGES", np.nan)]
+    ("name", "wrong"),
+    [
+        ("HISTORY_TYPES", 99),
+        ("HISTORY_TYPES", -1),
+        ("HISTORY_PLACES", 3),
+        ("HISTORY_PLACES", -1),
+        ("TAG_VECTOR", np.nan),
+        ("HISTORY_AGES", np.nan),
+        ("ITEM_VECTORS", np.inf),
+    ],
 )
 def test_wrong_users_are_refused(client: InferenceClient, name: str, wrong: float) -> None:
     features = nobody(2, 1)
-    features["HISTORY_VECTORS"][:], features["HISTORY_TYPES"][:] = unit(0), VIEW
+    features["ITEM_VECTORS"][:], features["HISTORY_TYPES"][:] = unit(0), VIEW
     features[name][1] = wrong
     with pytest.raises(BadMessage, match=r"user_encoder.*"):
         client.encode_users(features)

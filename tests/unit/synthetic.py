@@ -1,6 +1,6 @@
 """Small catalogues and users whose right answer is known."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -44,6 +44,12 @@ def vector(item_id: str, values: Sequence[float]) -> ItemVector:
 def add(catalogue: Catalogue, entry: Item, values: Sequence[float]) -> None:
     catalogue.put_item(entry)
     catalogue.put_vector(vector(entry.item_id, values))
+
+
+def history_vectors(features: Mapping[str, np.ndarray]) -> np.ndarray:
+    """The vector of each event in user_encoder's tensors, [users, L, d]."""
+    vectors = features["ITEM_VECTORS"].reshape(-1, features["ITEM_VECTORS"].shape[-1])
+    return np.pad(vectors, ((1, 0), (0, 0)))[features["HISTORY_PLACES"]]
 
 
 def shop(per_topic: int = 10) -> Catalogue:

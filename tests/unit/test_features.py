@@ -11,7 +11,7 @@ from schemas.errors import ConfigError, Retryable
 from schemas.messages import EVENT_TYPES
 from schemas.state import Attributes, HistoryEvent, ProfileRef
 from schemas.tensors import USER_ENCODER
-from tests.unit.synthetic import DIM, NOW_MS, add, event, item, shop, topic_vector, user
+from tests.unit.synthetic import DIM, NOW_MS, add, event, history_vectors, item, shop, topic_vector, user
 
 
 class Encoder:
@@ -66,18 +66,33 @@ def test_history_is_oldest_first_and_padded_at_the_end() -> None:
     assert features["HISTORY_VALUES"][1, 1] == 4.0
     catalogue = shop()
     expected = catalogue.half_vectors(catalogue.rows(["sports-0", "music-0", "travel-0"]))
-    assert np.array_equal(features["HISTORY_VECTORS"][1], expected)
-    assert not features["HISTORY_VECTORS"][0, 1:].any()
+    assert np.array_equal(history_vectors(features)[1], expected)
+    assert not history_vectors(features)[0, 1:].any()
+
+
+def test_each_item_of_all_users_is_sent_once() -> None:
+    histories = [["sports-0", "music-0", "sports-0"], ["music-0"], [], ["later", "travel-0"], ["sports-0"]]
+    features = user_features([user(*map(event, history)) for history in histories], shop(), TagVectors(Encoder()))
+    assert features["ITEM_VECTORS"].shape == (5, 1, DIM)
+    assert len(np.unique(features["HISTORY_PLACES"])) == 4  # three items, and 0
+    sent = history_vectors(features)
+    assert sent[4, 0].tolist() == sent[0, 2].tolist() == topic_vector("sports")
+    assert sent[1, 0].tolist() == topic_vector("music") and sent[3, 1].tolist() == topic_vector("travel")
+    assert not sent[2].any() and not sent[3, 0].any()
+
+
+def test_no_users_have_no_vectors() -> None:
+    assert user_features([], shop(), TagVectors(Encoder()))["ITEM_VECTORS"].shape == (0, 1, DIM)
 
 
 def test_an_unknown_item_is_ignored_and_counts_after_it_arrived() -> None:
     catalogue, state, vectors = shop(), user(event("later"), event(None, "search", 0.5)), TagVectors(Encoder())
     before = user_features([state], catalogue, vectors)
-    assert before["HISTORY_TYPES"].tolist() == [[0, 0]] and not before["HISTORY_VECTORS"].any()
+    assert before["HISTORY_TYPES"].tolist() == [[0, 0]] and not history_vectors(before).any()
     add(catalogue, item("later"), topic_vector("music"))
     after = user_features([state], catalogue, vectors)
     assert after["HISTORY_TYPES"].tolist() == [[1, 0]]
-    assert after["HISTORY_VECTORS"][0, 0].tolist() == topic_vector("music")
+    assert history_vectors(after)[0, 0].tolist() == topic_vector("music")
 
 
 def test_history_on_muted_items_and_refused_tags_does_not_count() -> None:
@@ -85,7 +100,7 @@ def test_history_on_muted_items_and_refused_tags_does_not_count() -> None:
     states = [user(*history, muted_tags=["SPORTS"], muted_items=["travel-0"], edits={"music": "interested"}), user(*history)]
     features = user_features(states, shop(), TagVectors(Encoder()))
     assert (features["HISTORY_TYPES"] > 0).tolist() == [[False, False, True], [True, True, True]]
-    assert features["HISTORY_VECTORS"].any(axis=2).tolist() == [[False, False, True], [True, True, True]]
+    assert history_vectors(features).any(axis=2).tolist() == [[False, False, True], [True, True, True]]
 
 
 def test_declared_words_are_averaged_once_they_are_known() -> None:

@@ -33,6 +33,7 @@ from schemas.messages import (
 from schemas.settings import Settings
 from schemas.tensors import EMBEDDING_DIM
 from schemas.topics import BEHAVIOR_EVENTS, ITEM_VECTORS, ITEMS, USER_ATTRIBUTES, USER_CONTROLS, USER_PROFILES
+from tests.unit.synthetic import history_vectors
 
 TOPIC_OF = {BehaviorEvent: BEHAVIOR_EVENTS, UserAttributes: USER_ATTRIBUTES, UserProfile: USER_PROFILES}
 START_MS = 1_760_000_000_000
@@ -72,7 +73,7 @@ class Models:
     def encode_users(self, features: Mapping[str, npt.NDArray[np.float32]]) -> EncodedUsers:
         if self.down:
             raise Retryable("user_encoder is down")
-        vectors = features["HISTORY_VECTORS"].sum(axis=1) + features["TAG_VECTOR"]
+        vectors = history_vectors(features).sum(axis=1) + features["TAG_VECTOR"]
         lengths: npt.NDArray[np.float32] = np.linalg.norm(vectors, axis=1, keepdims=True)
         return EncodedUsers(vectors / np.maximum(lengths, 1e-9), NextItems.none(len(vectors)))
 

@@ -14,7 +14,7 @@ from consumers.lists.learned_ranker import LearnedRanker, RankerFile, read_ranke
 from consumers.lists.ranking import FEATURES, PlainRanker, RankWeights
 from deploy.evaluation.models import UserEncoder
 from deploy.local.activation import activate
-from deploy.local.encoder_versions import PLAIN, EncoderVersions
+from deploy.local.encoder_versions import INPUTS, PLAIN, EncoderVersions
 from deploy.recs.cuts import LEAVE_ONE_OUT, split_by
 from deploy.recs.measures import gains
 from deploy.recs.ours.evidence import Candidates
@@ -69,7 +69,7 @@ def users(*histories: list[str], length: int = 12) -> dict[str, np.ndarray]:
     for user, history in enumerate(histories):
         for place, name in enumerate(history):
             group, number = map(int, name.split("-"))
-            features["HISTORY_VECTORS"][user, place] = encode([item(group, number).title])[0]
+            features["ITEM_VECTORS"][user, place] = encode([item(group, number).title])[0]
             features["HISTORY_ITEMS"][user, place] = item_number(name)
             features["HISTORY_TYPES"][user, place] = PLAY
             features["HISTORY_AGES"][user, place] = 24 * (len(history) - 1 - place)
@@ -130,7 +130,7 @@ def test_padding_place_and_company_change_nothing(encoder: UserEncoder, length: 
 
 def test_events_in_the_middle_that_are_padding_are_passed_over(encoder: UserEncoder) -> None:
     features = users(["1-1", "0-0", "1-2"])
-    for name in ("HISTORY_VECTORS", "HISTORY_ITEMS", "HISTORY_TYPES"):
+    for name in ("HISTORY_PLACES", "HISTORY_ITEMS", "HISTORY_TYPES"):
         features[name][0, 1] = 0
     kept = users(["1-1", "1-2"])
     kept["HISTORY_AGES"][0, 0] = 48
@@ -160,11 +160,11 @@ def test_the_exported_program_is_the_network(world: Material, artefact: Path) ->
 
 def test_the_newest_events_are_kept() -> None:
     types = torch.tensor([[1, 0, 2, 3, 0]])
-    vectors = torch.zeros(1, 5, 4)
+    places = torch.tensor([[1, 2, 3, 4, 5]])
     items = torch.tensor([[10, 0, 20, 30, 0]])
-    _, kept, kinds, _, _ = newest_last(2, vectors, items, types, torch.zeros(1, 5), torch.zeros(1, 5))
-    assert kept.tolist() == [[20, 30]] and kinds.tolist() == [[2, 3]]
-    _, kept, kinds, _, _ = newest_last(6, vectors, items, types, torch.zeros(1, 5), torch.zeros(1, 5))
+    at, kept, kinds, _, _ = newest_last(2, places, items, types, torch.zeros(1, 5), torch.zeros(1, 5))
+    assert at.tolist() == [[3, 4]] and kept.tolist() == [[20, 30]] and kinds.tolist() == [[2, 3]]
+    _, kept, kinds, _, _ = newest_last(6, places, items, types, torch.zeros(1, 5), torch.zeros(1, 5))
     assert kept.tolist() == [[0, 0, 0, 10, 20, 30]] and kinds.tolist() == [[0, 0, 0, 1, 2, 3]]
 
 
@@ -318,6 +318,16 @@ def test_the_version_before_is_remembered(project: Settings) -> None:
     activate(versions.previous, project, said.append)
     assert (versions.active, versions.previous) == (2, 3)
     assert "portrait up" in said[-1]
+
+
+def test_a_version_for_other_tensors_is_refused(project: Settings) -> None:
+    versions = EncoderVersions.of(project)
+    with versions.being_made() as (number, _):
+        pass
+    (versions.path(number) / INPUTS).write_text("HISTORY_VECTORS HISTORY_TYPES")
+    with pytest.raises(ConfigError, match="other tensors than are sent now"):
+        activate(number, project, print)
+    assert versions.active == PLAIN
 
 
 def test_a_version_that_is_not_there_is_refused(project: Settings) -> None:

@@ -78,9 +78,10 @@ def material() -> Material:
 
 
 def nobody(users: int, length: int) -> dict[str, npt.NDArray[Any]]:
-    """The tensors of user_encoder for users of whom nothing is known, to be filled in."""
+    """The tensors of user_encoder for users of whom nothing is known, to be filled in; each event has a vector of its own."""
     return {
-        "HISTORY_VECTORS": np.zeros((users, length, EMBEDDING_DIM), np.float16),
+        "ITEM_VECTORS": np.zeros((users, length, EMBEDDING_DIM), np.float16),
+        "HISTORY_PLACES": np.arange(1, users * length + 1, dtype=np.int32).reshape(users, length),
         "HISTORY_ITEMS": np.zeros((users, length), np.int64),
         "HISTORY_TYPES": np.zeros((users, length), np.int32),
         "HISTORY_AGES": np.zeros((users, length), np.float32),
