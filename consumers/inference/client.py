@@ -139,9 +139,7 @@ class InferenceClient:
         timeout_s = self._settings.encoder_timeout_s
         with INFERENCE_SECONDS.labels(contract.name).time(), translated_errors(contract.name, self._address):
             outputs = [triton.InferRequestedOutput(name) for name in wanted]
-            result = self._client.infer(
-                contract.name, inputs, outputs=outputs, client_timeout=timeout_s, timeout=int(timeout_s * 1e6)
-            )
+            result = self._client.infer(contract.name, inputs, outputs=outputs, client_timeout=timeout_s)
         self._versions[contract.name] = result.get_response().model_version
         answers = [result.as_numpy(name) for name in wanted]
         if missing := [name for name, answer in zip(wanted, answers, strict=True) if answer is None]:

@@ -82,11 +82,13 @@ def test_queues_are_bounded(contract: ModelContract) -> None:
         assert int(config.parameters["max_waiting"].string_value) > 0
         assert float(config.parameters["max_wait_s"].string_value) > 0
         assert float(config.parameters["output_cache_mb"].string_value) < 1024
-        return
-    policy = config.dynamic_batching.default_queue_policy
-    assert policy.max_queue_size > 0
-    assert policy.default_timeout_microseconds > 0
-    assert policy.timeout_action == model_config_pb2.ModelQueuePolicy.REJECT
+    elif contract is USER_ENCODER:  # a call of each worker at most, those given up left out
+        assert not config.HasField("dynamic_batching")
+        assert "is_cancelled" in sources(contract)[0].read_text()
+    else:
+        policy = config.dynamic_batching.default_queue_policy
+        assert policy.max_queue_size > 0
+        assert not policy.default_timeout_microseconds and not policy.allow_timeout_override  # see config.pbtxt
 
 
 @pytest.mark.parametrize("contract", [TEXT_ENCODER, USER_ENCODER], ids=lambda contract: contract.name)
