@@ -38,8 +38,8 @@ def train(
     withdrew their consent to recommendations, are left out.
 
     What it makes is a version of user_encoder in the state folder (models/user_encoder): an exported program that needs no
-    code of Portrait, the ranker, and a model card with what was measured. A TensorBoard log is in train/runs. A GPU is used
-    where there is one.
+    code of Portrait, the ranker, and a model card with what was measured. A TensorBoard log is in train/runs; with
+    WANDB_PROJECT set, it goes to Weights & Biases too (the extra `wandb`). A GPU is used where there is one.
 
     The last line is JSON; docs/training.md says what each figure means.
     """

@@ -12,6 +12,7 @@ from typing import Any, Self
 import torch
 from rich.console import Console
 
+from deploy.board import Board, weights_and_biases
 from deploy.evaluation.models import TextEncoder
 from deploy.evaluation.progress import Steps
 from deploy.local.activation import activate
@@ -22,7 +23,6 @@ from deploy.recs.cuts import LEAVE_ONE_OUT, TIME_CUT_NEW_ITEMS, default_protocol
 from deploy.recs.ours.portrait import earlier_windows
 from deploy.recs.recorded import from_dataset
 from deploy.recs.split import Split
-from deploy.training.board import Board
 from deploy.training.card import model_card
 from deploy.training.learning import ENCODER, Learner, Recipe
 from deploy.training.material import Material, read_material
@@ -51,8 +51,9 @@ def run(asked: Asked) -> None:
     """Train with these options; the last line printed is JSON.
 
     Raises:
-        ConfigError: the folder, the topics or the data are wrong, or hold too little to learn from.
+        ConfigError: the folder, the topics or the data are wrong, or hold too little to learn from; or wandb is missing.
     """
+    weights_and_biases()
     torch.set_num_threads(asked.threads or os.cpu_count() or 1)
     settings, console = running_stack(load_settings()), Console(highlight=False, markup=False, emoji=False)
     meter, began, steps = MachineMeter(), time.perf_counter(), Steps(console)
@@ -71,9 +72,11 @@ def run(asked: Asked) -> None:
         with steps.step(f"trying {asked.trials} settings") as on_done:
             recipe, tried = best_recipe(material, settings, encoder.encode, recipe, windows[0], asked.trials, on_done)
     versions = EncoderVersions.of(settings)
-    with versions.being_made() as (version, folder), Board(settings.runtime.folder / "train" / "runs", version) as board:
+    with versions.being_made() as (version, folder), board_of(version, recipe, settings) as board:
         with Shown(steps) as show:
-            learner = Learner(material, settings, encoder.encode, recipe, show, board.note)
+            learner = Learner(
+                material, settings, encoder.encode, recipe, show, lambda part, step, figures: board.note(step, figures, part)
+            )
             found = learner.learn(material.recorded.interactions, windows, folder)
         encoder.keep()
         facts = {
@@ -86,16 +89,15 @@ def run(asked: Asked) -> None:
             "bad_rows": material.recorded.bad_rows,
             **found,
             "seed": recipe.seed,
-            "recipe": {**vars(recipe.shape), "learning_rate": recipe.schedule.learning_rate},
+            "recipe": settings_of(recipe),
             "tried": tried,
             "artefact_bytes": sum(file.stat().st_size for file in folder.iterdir()),
             "step_seconds": steps.seconds,
             "seconds": round(time.perf_counter() - began, 1),
             **meter.report(),
         }
-        board.note(
-            "newest window", 0, {f"{name} {kind}": found[name][kind] for name in MEASURES for kind in found.get(name, {})}
-        )
+        measured = {f"{name} {kind}": found[name][kind] for name in MEASURES for kind in found.get(name, {})}
+        board.note(0, measured, "newest window")
         (folder / RECORD).write_text(json.dumps(facts, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
         (folder / "README.md").write_text(model_card(facts), encoding="utf-8")
     console.print(f"user_encoder {version} is in {versions.path(version)} ({ENCODER}, ranker, card)", soft_wrap=True)
@@ -103,6 +105,18 @@ def run(asked: Asked) -> None:
     if facts["activated"]:
         activate(version, settings, console.print)
     print(json.dumps({"report": "train", **facts}, ensure_ascii=False))
+
+
+def settings_of(recipe: Recipe) -> dict[str, Any]:
+    """What a recipe says of the network, by name."""
+    return {**vars(recipe.shape), "learning_rate": recipe.schedule.learning_rate}
+
+
+def board_of(version: int, recipe: Recipe, settings: Settings) -> Board:
+    """The log of this run."""
+    return Board(
+        settings.runtime.folder / "train" / "runs", f"user_encoder-{version}", {"seed": recipe.seed, **settings_of(recipe)}
+    )
 
 
 def opened(asked: Asked, settings: Settings, steps: Steps) -> Dataset:

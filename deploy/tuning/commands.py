@@ -48,7 +48,8 @@ def narrator(
 ) -> None:
     """Tune profile_llm to write grounded sentences from facts, in English and Chinese; ends with one line of JSON.
 
-    Checkpoints and a TensorBoard log (where tensorboard is installed) go to .portrait/tuning.
+    Checkpoints and a TensorBoard log (where tensorboard is installed) go to .portrait/tuning. With WANDB_PROJECT set, the log
+    goes to Weights & Biases too.
     """
     from deploy.tuning.session import Session
     from deploy.tuning.training import Plan

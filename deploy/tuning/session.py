@@ -5,7 +5,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
+from deploy.board import Board
 from deploy.local.weights import BUILTIN, weights_folder
 from deploy.tuning.adapters import METHODS
 from deploy.tuning.card import model_card
@@ -128,8 +129,7 @@ class Session:
 
     @contextmanager
     def _shown(self, plan: Plan) -> Iterator[Callable[[Step, float], None]]:
-        """A progress bar, or plain lines where there is no terminal; and TensorBoard's log where that is installed."""
-        board = _tensorboard(self.log_folder / "runs" / f"{plan.method}-{int(time.time())}")
+        """A progress bar, or plain lines where there is no terminal; and the log of the run."""
         columns = (
             TextColumn("{task.description}"),
             BarColumn(),
@@ -137,7 +137,8 @@ class Session:
             TimeElapsedColumn(),
             TimeRemainingColumn(),
         )
-        with Progress(*columns, console=self.console, disable=not self.console.is_terminal) as bar:
+        board = Board(self.log_folder / "runs", plan.method, asdict(plan))
+        with board, Progress(*columns, console=self.console, disable=not self.console.is_terminal) as bar:
             task = bar.add_task(plan.method, total=plan.steps)
 
             def show(step: Step, loss: float) -> None:
@@ -148,13 +149,9 @@ class Session:
                 )
                 if not self.console.is_terminal and step.number % 10 == 0:
                     print(f"step {step.number}/{plan.steps}  loss {loss:.4f}  {step.tokens_per_s:.0f} tokens/s", flush=True)
-                if board is not None:
-                    board.add_scalar("loss", step.loss, step.number)
-                    board.add_scalar("tokens_per_s", step.tokens_per_s, step.number)
+                board.note(step.number, {"loss": step.loss, "tokens_per_s": step.tokens_per_s})
 
             yield show
-        if board is not None:
-            board.close()
 
     def _save(self, tuned: Any, plan: Plan, steps_done: int, folder: Path, trained: dict[str, Any]) -> None:
         save_adapter(tuned, folder, self.base_name)
@@ -214,11 +211,3 @@ def _together(scores: AttemptScores, language: Language) -> AttemptScore:
             total.profiles += score.profiles
             total.first += score.first
     return total
-
-
-def _tensorboard(folder: Path) -> Any:
-    try:
-        from torch.utils.tensorboard import SummaryWriter
-    except ImportError:
-        return None
-    return SummaryWriter(str(folder))
