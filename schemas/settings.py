@@ -134,7 +134,7 @@ class ProfilerSettings(Group):
         {}, description='lists beside the main one, by name, with their sizes: `{"home": 30, "detail": 6}`'
     )
     diversity: float = Field(0.15, ge=0, le=1, description="0: by score alone; towards 1: items unlike each other")
-    diversity_method: Literal["mmr", "dpp"] = "mmr"
+    diversity_method: Literal["mmr", "msd", "dpp"] = "mmr"
     explore_share: float = Field(0.0, ge=0, le=0.5, description="share of the main list drawn by chance from all items")
     check_every_s: float = Field(
         10.0, ge=0, description="seconds between two checks of a few lists against a fresh, exact computation; 0: never"

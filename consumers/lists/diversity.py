@@ -1,13 +1,16 @@
-"""Diversity: which of a user's best candidates make up the list, by MMR or by a DPP, within caps; a whole batch at a time."""
+"""Diversity: which of a user's best candidates make up the list, by MMR, MSD or DPP, within caps; a whole batch at a time."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, get_args
 
 import numpy as np
 import numpy.typing as npt
 
 from consumers.catalogue import Floats, Rows
+
+Method = Literal["mmr", "msd", "dpp"]
+METHODS: tuple[Method, ...] = get_args(Method)
 
 LAST_CHOICE = np.float32(-1e9)
 FIRST_CHOICE = np.float32(1e9)
@@ -20,7 +23,7 @@ class Diversity:
     """How unlike each other a list's items are. `dial` in 0..1: 0 is by score alone, 1 by difference alone."""
 
     dial: float = 0.15
-    method: Literal["mmr", "dpp"] = "mmr"
+    method: Method = "mmr"
 
 
 class Cap(NamedTuple):
@@ -51,7 +54,7 @@ def choose(pool: Pool, top_k: int, diversity: Diversity, caps: Sequence[Cap] = (
     top_k = min(top_k, width)
     if not caps and (diversity.dial == 0 or top_k == width) and not pool.forced.any():
         return np.broadcast_to(np.arange(top_k), (users, top_k))
-    gain = _Dpp(pool, diversity.dial) if diversity.method == "dpp" and diversity.dial > 0 else _Mmr(pool, diversity.dial)
+    gain = _gain_of(pool, diversity, top_k)
     urgency = np.where(pool.rows < 0, LAST_CHOICE, np.where(pool.forced, FIRST_CHOICE, np.float32(0)))
     left = [np.full(pool.rows.shape, cap.most) for cap in caps]
     taken = np.full((users, top_k), width, np.int64)
@@ -71,6 +74,12 @@ def choose(pool: Pool, top_k: int, diversity: Diversity, caps: Sequence[Cap] = (
     return np.where(taken == width, -1, taken)
 
 
+def _gain_of(pool: Pool, diversity: Diversity, top_k: int) -> "_Mmr | _Msd | _Dpp":
+    if diversity.method == "dpp" and diversity.dial > 0:
+        return _Dpp(pool, diversity.dial)
+    return _Msd(pool, diversity.dial, top_k) if diversity.method == "msd" else _Mmr(pool, diversity.dial)
+
+
 class _Mmr:
     """Maximal marginal relevance (Carbonell and Goldstein, 1998): score, less likeness to the most alike of those taken."""
 
@@ -86,6 +95,24 @@ class _Mmr:
 
     def take(self, pick: Rows) -> None:
         np.maximum(self._nearest, self._likeness[self._everyone, pick], out=self._nearest)
+
+
+class _Msd:
+    """Max-sum diversification (Borodin, Lee and Ye, PODS 2012), greedily: score, less the mean likeness to the rest of a list.
+
+    It is the mean distance of two items of a list that it makes large; MMR keeps copies apart.
+    """
+
+    def __init__(self, pool: Pool, dial: float, top_k: int) -> None:
+        self._likeness = likeness(pool.vectors) * np.float32(dial / max(top_k - 1, 1))
+        self._worth = np.where(pool.rows >= 0, pool.scores, 0) * np.float32(1 - dial)
+        self._everyone = np.arange(len(pool.rows))
+
+    def now(self) -> Floats:
+        return self._worth
+
+    def take(self, pick: Rows) -> None:
+        self._worth -= self._likeness[self._everyone, pick]
 
 
 class _Dpp:

@@ -2,8 +2,8 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
 
+from consumers.lists.diversity import Method
 from consumers.lists.ranking import RankWeights
 from consumers.statements.interests import InterestRules
 from schemas.messages import Language
@@ -22,7 +22,7 @@ class ListRules:
     interest: InterestRules
     weights: RankWeights = field(default_factory=RankWeights)
     diversity: float = 0.15
-    diversity_method: Literal["mmr", "dpp"] = "mmr"
+    diversity_method: Method = "mmr"
     explore: float = 0.0
     surfaces: Mapping[str, int] = field(default_factory=dict)
     scan_up_to: int = 10_000

@@ -15,6 +15,7 @@ from deploy.recs.split import Split, even_sample
 DIALS: Sequence[Diversity] = (
     Diversity(0.0),
     *(Diversity(dial) for dial in (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8)),
+    *(Diversity(dial, "msd") for dial in (0.2, 0.4, 0.5, 0.6, 0.65, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95)),
     *(Diversity(dial, "dpp") for dial in (0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6)),
 )
 BLOCK_CELLS = 4_000_000
@@ -61,20 +62,30 @@ def _thinned(found: Gains, sample: Ints, vectors: sparse.csr_matrix) -> Ints:
     """Lists of these users by each of DIALS, [dials, users, 10], in the order of score."""
     block = max(1, BLOCK_CELLS // (POOL * vectors.shape[1]))
     lists = np.full((len(DIALS), len(sample), TOP), -1, dtype=np.int32)
+    spread = _spread(found.pool[sample], found.pool_scores[sample])
     for begin in range(0, len(sample), block):
         users = sample[begin : begin + block]
         rows = found.pool[users]
         own = vectors[np.maximum(rows, 0).ravel()].astype(np.float32).toarray().reshape(*rows.shape, -1)
         own[rows < 0] = 0
-        pool = Pool(rows.astype(np.int64), _as_shares(rows, found.pool_scores[users]), np.zeros(rows.shape, dtype=bool), own)
+        pool = Pool(
+            rows.astype(np.int64),
+            (found.pool_scores[users] / spread).astype(np.float32),
+            np.zeros(rows.shape, dtype=bool),
+            own,
+        )
         for number, setting in enumerate(DIALS):
             lists[number, begin : begin + block] = np.take_along_axis(rows, choose(pool, TOP, setting), axis=1)
     return lists
 
 
-def _as_shares(rows: Ints, scores: Floats) -> Floats:
-    """Scores of each user's pool from 0, the least of it, to 1: models score on scales of their own."""
+def _spread(rows: Ints, scores: Floats) -> float:
+    """How far the best of a pool is from its last, in the middle of users: models score on scales of their own.
+
+    The same for all users, as in a served ranker: where a model finds little between a user's items, difference counts more.
+    """
     there = rows >= 0
-    most = scores.max(axis=1, where=there, initial=-np.inf, keepdims=True)
-    least = scores.min(axis=1, where=there, initial=np.inf, keepdims=True)
-    return np.where(there, (scores - least) / np.maximum(most - least, 1e-12), 0).astype(np.float32)
+    asked = there.any(axis=1)
+    most = scores.max(axis=1, where=there, initial=-np.inf)[asked]
+    least = scores.min(axis=1, where=there, initial=np.inf)[asked]
+    return max(float(np.median(most - least)), 1e-12) if asked.any() else 1.0

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from consumers.lists.diversity import METHODS
 from deploy.evaluation.plots import STYLE, bars, escaped, scatter, trails, whiskers
 from deploy.recs.dial import distance_gain, most_distance
 from deploy.recs.figures import NDCG_TO_GIVE, Figures
@@ -106,7 +107,7 @@ def _dial_plots(found: Figures) -> list[str]:
             for one in found.dial
             if one.setting.method == method or one.setting.dial == 0
         ]
-        for method in ("mmr", "dpp")
+        for method in METHODS
     }
     plot = trails("NDCG@10 as the diversity dial is turned", "mean distance of two items of a list", "NDCG@10", lines)
     return [f"<p>{escaped(said)}</p>", plot]

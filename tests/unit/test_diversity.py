@@ -1,4 +1,4 @@
-"""MMR and DPP against plain versions of themselves, and within caps."""
+"""MMR, MSD and DPP against plain versions of themselves, and within caps."""
 
 import numpy as np
 import pytest
@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from consumers.catalogue import Floats
 from consumers.lists.candidates import Offer, Source, merge
-from consumers.lists.diversity import Cap, Diversity, Pool, choose
+from consumers.lists.diversity import METHODS, Cap, Diversity, Method, Pool, choose
 
 
 def pool(seed: int, users: int = 3, width: int = 12, dim: int = 6, missing: int = 0) -> Pool:
@@ -35,6 +35,20 @@ def plain_mmr(scores: Floats, vectors: Floats, count: int, dial: float) -> list[
     return sorted(taken)
 
 
+def plain_msd(scores: Floats, vectors: Floats, count: int, dial: float) -> list[int]:
+    taken: list[int] = []
+    while len(taken) < count:
+        worth = [
+            -np.inf
+            if one in taken
+            else (1 - dial) * scores[one]
+            - dial * sum(float(vectors[one] @ vectors[other]) for other in taken) / max(count - 1, 1)
+            for one in range(len(scores))
+        ]
+        taken.append(int(np.argmax(worth)))
+    return sorted(taken)
+
+
 def plain_dpp(scores: Floats, vectors: Floats, count: int, dial: float) -> list[int]:
     """The item that makes the determinant of the kernel largest, by taking the determinant."""
     quality = np.exp((1 - dial) / (2 * dial) * scores.astype(np.float64))
@@ -51,30 +65,30 @@ def plain_dpp(scores: Floats, vectors: Floats, count: int, dial: float) -> list[
 
 
 @settings(max_examples=40)
-@given(st.integers(0, 10**6), st.integers(1, 6), st.sampled_from([0.1, 0.5, 0.9]), st.sampled_from(["mmr", "dpp"]))
-def test_a_batch_is_chosen_as_by_the_definition(seed: int, count: int, dial: float, method: str) -> None:
+@given(st.integers(0, 10**6), st.integers(1, 6), st.sampled_from([0.1, 0.5, 0.9]), st.sampled_from(METHODS))
+def test_a_batch_is_chosen_as_by_the_definition(seed: int, count: int, dial: float, method: Method) -> None:
     given_pool = pool(seed)
-    taken = choose(given_pool, count, Diversity(dial, method))  # type: ignore[arg-type]
-    plain = plain_mmr if method == "mmr" else plain_dpp
+    taken = choose(given_pool, count, Diversity(dial, method))
+    plain = {"mmr": plain_mmr, "msd": plain_msd, "dpp": plain_dpp}[method]
     for own, scores, vectors in zip(taken.tolist(), given_pool.scores, given_pool.vectors, strict=True):
         assert own == plain(scores, vectors, count, dial)
 
 
 @settings(max_examples=40)
-@given(st.integers(0, 10**6), st.integers(1, 12), st.sampled_from(["mmr", "dpp"]), st.integers(0, 3))
-def test_dial_zero_is_the_order_of_scores(seed: int, count: int, method: str, missing: int) -> None:
-    taken = choose(pool(seed, missing=missing), count, Diversity(0.0, method), [Cap(np.zeros((3, 12), np.int64), 1)])  # type: ignore[arg-type]
+@given(st.integers(0, 10**6), st.integers(1, 12), st.sampled_from(METHODS), st.integers(0, 3))
+def test_dial_zero_is_the_order_of_scores(seed: int, count: int, method: Method, missing: int) -> None:
+    taken = choose(pool(seed, missing=missing), count, Diversity(0.0, method), [Cap(np.zeros((3, 12), np.int64), 1)])
     assert taken.tolist() == [list(range(count))] * 3
 
 
 @settings(max_examples=60)
-@given(st.integers(0, 10**6), st.integers(1, 3), st.sampled_from([0.0, 0.5, 1.0]), st.sampled_from(["mmr", "dpp"]))
-def test_caps_hold_and_what_is_forced_is_taken(seed: int, most: int, dial: float, method: str) -> None:
+@given(st.integers(0, 10**6), st.integers(1, 3), st.sampled_from([0.0, 0.5, 1.0]), st.sampled_from(METHODS))
+def test_caps_hold_and_what_is_forced_is_taken(seed: int, most: int, dial: float, method: Method) -> None:
     numbers = np.random.default_rng(seed)
     groups = numbers.integers(0, 4, (3, 12))
     forced = numbers.random((3, 12)) < 0.1
     given_pool = pool(seed)._replace(forced=forced)
-    taken = choose(given_pool, 8, Diversity(dial, method), [Cap(groups, most)])  # type: ignore[arg-type]
+    taken = choose(given_pool, 8, Diversity(dial, method), [Cap(groups, most)])
     for own, group, must in zip(taken.tolist(), groups, forced, strict=True):
         chosen = [place for place in own if place >= 0]
         assert len(set(chosen)) == len(chosen) and set(np.flatnonzero(must)) <= set(chosen)
@@ -85,21 +99,21 @@ def test_caps_hold_and_what_is_forced_is_taken(seed: int, most: int, dial: float
         assert len(chosen) >= min(8, possible)
 
 
-@pytest.mark.parametrize("method", ["mmr", "dpp"])
-def test_more_dial_is_more_difference(method: str) -> None:
+@pytest.mark.parametrize("method", METHODS)
+def test_more_dial_is_more_difference(method: Method) -> None:
     def spread(dial: float) -> float:
         given_pool = pool(5, users=50, width=40, dim=24)
-        taken = choose(given_pool, 8, Diversity(dial, method))  # type: ignore[arg-type]
+        taken = choose(given_pool, 8, Diversity(dial, method))
         chosen = np.take_along_axis(given_pool.vectors, taken[:, :, None], axis=1)
         return float(1 - np.matmul(chosen, chosen.transpose(0, 2, 1)).mean())
 
     assert spread(0.0) < spread(0.3) < spread(0.9)
 
 
-@pytest.mark.parametrize("method", ["mmr", "dpp"])
-def test_copies_of_one_item_are_survived(method: str) -> None:
+@pytest.mark.parametrize("method", METHODS)
+def test_copies_of_one_item_are_survived(method: Method) -> None:
     copies = pool(1)._replace(vectors=np.tile(np.eye(6, dtype=np.float32)[0], (3, 12, 1)))
-    taken = choose(copies, 5, Diversity(0.5, method))  # type: ignore[arg-type]
+    taken = choose(copies, 5, Diversity(0.5, method))
     assert taken.tolist() == [[0, 1, 2, 3, 4]] * 3
 
 

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from scipy import sparse
 
+from consumers.lists.diversity import METHODS
 from deploy.recs.comparison import Outcome
 from deploy.recs.dial import DIALS, DialPoint, dial_curve, most_distance
 from deploy.recs.figures import as_json, figures
@@ -30,7 +31,7 @@ def test_distance_grows_with_the_dial_and_the_first_point_is_the_list_as_it_was(
     curve = dial_curve(one, asked(ITEMS, [0], [10]), vectors)
     assert [point.setting for point in curve] == list(DIALS)
     assert curve[0].distance == 0.0 and curve[0].ndcg == float(one.mean("ndcg").mean()) == 0.5
-    for method in ("mmr", "dpp"):
+    for method in METHODS:
         distances = [point.distance for point in curve if point.setting.method == method]
         assert distances == sorted(distances) and distances[-1] > 0.5
     assert max(point.ndcg for point in curve) > 0.5, "item 10 comes into the lists"
