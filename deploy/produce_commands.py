@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from producers.dataset import BadRows
     from producers.publisher import Publisher
     from producers.replay import OnProgress, Sent
+    from producers.shop import Shop
 
 BAD_ROWS = 1
 
@@ -89,11 +90,13 @@ def shop(
     seed: Seed = 7,
     days: Annotated[int, typer.Option(min=2, help="how long the users live, until now")] = 28,
     malformed: Malformed = 0,
+    visits: Annotated[int, typer.Option(min=0, help="then let every user look at their list so often, once it is made")] = 0,
 ) -> None:
     """Send the demo shop: 486 items in Chinese and English, and users with hidden, sometimes changing interests.
 
-    The last event is a few hours old, however long the sending takes. Ends with one line of JSON, in which `start_ms` is what
-    rebuilds the same shop and its truth: `Shop(seed, users, start_ms, days)`.
+    The last event is a few hours old, however long the sending takes. With --visits users then open their lists, see some of
+    them and click what suits them: impressions and events that `portrait eval policy` judges lists by. Ends with one line of
+    JSON, in which `start_ms` is what rebuilds the same shop and its truth: `Shop(seed, users, start_ms, days)`.
     """
     from producers.replay import Pace, Sent, mixed, send_events, send_timed
     from producers.shop import Shop
@@ -111,7 +114,23 @@ def shop(
             on_progress("items", sent.items)
         publisher.flush()
         send_events(publisher, mixed(messages, events + said, malformed, seed), Pace(rate), sent, on_progress)
-    _print_report({"report": "shop", "seed": seed, "start_ms": start_ms, "days": days, **_counts(sent), "rate_asked": rate})
+    report = {"report": "shop", "seed": seed, "start_ms": start_ms, "days": days, **_counts(sent), "rate_asked": rate}
+    _print_report({**report, "visits": _visits(demo_shop, visits)})
+
+
+def _visits(demo_shop: "Shop", rounds: int) -> list[dict[str, float | None]]:
+    """So many rounds of looks at the newest lists."""
+    if not rounds:
+        return []
+    from deploy.local.record import running_stack
+    from deploy.visits import visits
+
+    found = []
+    with _publisher() as publisher:
+        for visited in visits(demo_shop, running_stack(load_settings()), publisher, rounds, _say):
+            _say(visited.sentence())
+            found.append(visited.as_dict())
+    return found
 
 
 def _counts(sent: "Sent") -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 import json
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -125,6 +126,11 @@ def _print(report: dict[str, Any], console: Console) -> None:
         console.print("How much a place alone does, the first being 1, from items that stood there by chance:")
         console.print(looked)
     else:
-        console.print(
-            "Nothing was left to chance (PORTRAIT_PROFILER__EXPLORE_SHARE), so nothing is known of places or other lists"
-        )
+        console.print(why_places_are_unknown(report["clicks_per_item"]), soft_wrap=True)
+
+
+def why_places_are_unknown(clicks_per_item: Mapping[str, float]) -> str:
+    """In one sentence, of clicks on what was ranked and on what was drawn."""
+    if "exploration" not in clicks_per_item:
+        return "Nothing was left to chance (PORTRAIT_PROFILER__EXPLORE_SHARE), so nothing is known of places or other lists"
+    return "Nothing that chance put into the first place was clicked yet, so how much a place does is not known"

@@ -7,8 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from producers.shop import DEFAULT_START_MS, Shop, Timed, shares, time_of
+from producers.shop_acts import relevance
 from producers.shop_catalog import topic_of_tag
-from producers.shop_sessions import is_on_offer, relevance
+from producers.shop_sessions import is_on_offer
 from schemas.errors import ConfigError
 from schemas.messages import BehaviorEvent, ConsentControl, EditControl, EraseControl, MuteControl, UserAttributes, encode
 from schemas.settings import FoldSettings
