@@ -26,7 +26,8 @@ class NextItems(NamedTuple):
 
 
 class EncodedUsers(NamedTuple):
-    """`vectors` [users, d] of unit length, zeros where nothing is known; `expected` of the same users."""
+    """`vectors` [users, d] of unit length, zeros where nothing is known; `expected` of the same users; by which `version`."""
 
     vectors: Floats
     expected: NextItems
+    version: str = ""

@@ -5,9 +5,12 @@ import logging
 import time
 import uuid
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
-from itertools import islice, takewhile
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice, takewhile, zip_longest
 from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
 
 from consumers.awaited import Awaited
 from consumers.catalogue import Catalogue
@@ -20,7 +23,7 @@ from consumers.lists.concepts import NO_CONCEPTS, Concepts, read_edges
 from consumers.lists.exploration import chance_of
 from consumers.lists.features import declared_texts, user_features
 from consumers.lists.learned_ranker import read_ranker
-from consumers.lists.list_check import Difference, ListCheck
+from consumers.lists.list_check import CHECKED_AT_ONCE, Difference, ListCheck
 from consumers.lists.lists import ListMaker, ListRules
 from consumers.lists.rule_file import read_rules
 from consumers.lists.rules import RuleBook
@@ -52,9 +55,14 @@ from schemas.topics import (
 
 log = logging.getLogger("portrait.profiler")
 
+Listed = tuple[StateKey, UserState, Cause]
+"""A user whose lists are made, and because of what."""
+
 START_BUDGET_S = 60.0
 RELISTED_PER_BATCH = 32
 """Users whose lists are made again in one batch because what they waited for is there: others must not wait long for them."""
+FEWEST_AT_ONCE = 64
+"""Users of a call of the encoder where there are more: so few are not divided."""
 MAX_ERASURES = 10_000
 """Erasures remembered, so that what was sent before one and is read after it does not bring the user back."""
 
@@ -130,23 +138,36 @@ class Profiler:
             gone.append(USER_ATTRIBUTES)
         outputs.records += [Output(topic, user.user_id, None) for topic in gone]
 
-    def _publish_lists(self, users: Sequence[tuple[StateKey, UserState, Cause]], outputs: Outputs) -> None:
-        allowed = [user for user in users if consents(user[1], "recommendations", self._settings.fold)]
-        size = self._settings.triton.max_batch
-        for start in range(0, len(allowed), size):
-            self._publish_chunk(allowed[start : start + size], outputs)
-
-    def _publish_chunk(self, users: Sequence[tuple[StateKey, UserState, Cause]], outputs: Outputs) -> None:
+    def _publish_lists(self, users: Sequence[Listed], outputs: Outputs) -> None:
         started = time.perf_counter()
+        allowed = [user for user in users if consents(user[1], "recommendations", self._settings.fold)]
+        size = min(self._settings.triton.max_batch, max(FEWEST_AT_ONCE, -(-len(allowed) // 2)))
+        for chunk, encoded in self._each_encoded([allowed[start : start + size] for start in range(0, len(allowed), size)]):
+            self._publish_chunk(chunk, encoded, outputs)
+        if allowed:
+            metrics.LIST_SECONDS.observe(time.perf_counter() - started)
+
+    def _each_encoded(self, chunks: Sequence[Sequence[Listed]]) -> Iterator[tuple[Sequence[Listed], EncodedUsers]]:
+        """Each chunk with what user_encoder says of it; it works on the next one while lists of this are made."""
+        if not chunks:
+            return
+        encoded = self._inference.encode_users(self._features(chunks[0]))
+        for chunk, after in zip_longest(chunks, chunks[1:]):
+            asked = self._inference.encode_users_soon(self._features(after)) if after else None
+            yield chunk, encoded
+            if asked is not None:
+                encoded = asked.result()
+
+    def _publish_chunk(self, users: Sequence[Listed], encoded: EncodedUsers, outputs: Outputs) -> None:
         states = [state for _, state, _ in users]
-        vectors, expected = self._encoded(states)
-        version = self._ranker_of_encoder()
+        vectors, expected, version = encoded
+        self._rank_as(version)
         now_ms = int(time.time() * 1000)
         chances = [chance_of(user_id, state.version) for (_, user_id), state, _ in users]
         lists = self._lists.make(states, vectors, now_ms, chances, expected)
-        metrics.LIST_SECONDS.observe(time.perf_counter() - started)
         if self._check.is_due(now_ms):
-            self._pending.checked += self._check.compare(states, self._encoded, now_ms, chances, lists)
+            few = self._inference.encode_users(self._features(users[:CHECKED_AT_ONCE]))
+            self._pending.checked += self._check.compare(states, few, now_ms, chances, lists)
         self._note_missing_texts(users)
         self._pending.lists += len(users)
         self._pending.without_vector += int((~vectors.any(axis=1)).sum())
@@ -169,27 +190,25 @@ class Profiler:
             )
             outputs.records.append(Output(RECOMMENDATIONS, user_id, message))
 
-    def _ranker_of_encoder(self) -> str:
-        """The version of user_encoder that answered; its ranker ranks from now on."""
-        version = self._inference.model_version(USER_ENCODER.name)
+    def _rank_as(self, version: str) -> None:
+        """The ranker of this version of user_encoder ranks from now on."""
         if version != self._ranker_version:
             ranker = read_ranker(self._inference.ranker(), self._list_rules.weights)
             self._lists.ranker = ranker
             self._check.rank_by(ranker)
             self._ranker_version = version
             log.info("lists are ranked by user_encoder version %s%s", version, "'s own ranker" if ranker.wants_details else "")
-        return version
 
-    def _encoded(self, states: Sequence[UserState]) -> EncodedUsers:
-        return self._inference.encode_users(user_features(states, self._catalogue, self._tag_vectors))
+    def _features(self, users: Sequence[Listed]) -> dict[str, npt.NDArray[np.generic]]:
+        return user_features([state for _, state, _ in users], self._catalogue, self._tag_vectors)
 
-    def _note_missing_texts(self, users: Sequence[tuple[StateKey, UserState, Cause]]) -> None:
+    def _note_missing_texts(self, users: Sequence[Listed]) -> None:
         for key, state, _ in users:
             for text in declared_texts(state, self._catalogue.vocabulary):
                 if text not in self._tag_vectors:
                     self._pending.missing_texts.append((text, key))
 
-    def _outdated_users(self, batch: Batch, touched: set[StateKey]) -> list[tuple[StateKey, UserState, Cause]]:
+    def _outdated_users(self, batch: Batch, touched: set[StateKey]) -> list[Listed]:
         """Users whose item or declared text was not there when their list was made, now that it is; a few at a time."""
         for item_id in self._catalogue.drain_arrivals():
             self._outdated.update(dict.fromkeys(self._waiting_for_item.arrived(item_id), ITEM_VECTORS))

@@ -4,7 +4,7 @@ import logging
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -30,6 +30,13 @@ USER_ANSWERS = ("USER_VECTOR", "NEXT_ITEMS", "NEXT_SCORES")
 NUMPY_TYPES = {"FP16": np.float16, "FP32": np.float32, "INT32": np.int32, "INT64": np.int64}
 
 
+class Answer(NamedTuple):
+    """Outputs of a model, and its version."""
+
+    arrays: list[npt.NDArray[Any]]
+    version: str
+
+
 class InferenceClient:
     """A connection to one Triton. Reconnects by itself; safe to use from several threads.
 
@@ -47,11 +54,13 @@ class InferenceClient:
         self._guards = {model.name: Guard(model.name, self._address, settings) for model in MODELS}
         self._versions: dict[str, str] = {}
         self._texts = TextStream(settings, self._guards[PROFILE_LLM.name], self._versions)
-        self._soon = ThreadPoolExecutor(1, thread_name_prefix="encode-texts")
+        self._texts_soon = ThreadPoolExecutor(1, thread_name_prefix="encode-texts")
+        self._users_soon = ThreadPoolExecutor(1, thread_name_prefix="encode-users")
 
     def close(self) -> None:
         """Cancel the texts in flight and close the connections."""
-        self._soon.shutdown(cancel_futures=True)
+        self._texts_soon.shutdown(cancel_futures=True)
+        self._users_soon.shutdown(cancel_futures=True)
         self._texts.close()
         self._client.close()
 
@@ -85,16 +94,20 @@ class InferenceClient:
 
     def encode_texts_soon(self, texts: Sequence[str]) -> "Future[Vectors]":
         """As `encode_texts`, in a thread beside the caller; calls are made one after another."""
-        return self._soon.submit(self.encode_texts, texts)
+        return self._texts_soon.submit(self.encode_texts, texts)
 
     def _encode_chunk(self, texts: Sequence[str]) -> Vectors:
         rows = np.array([[text.encode(errors="replace")] for text in texts], dtype=object)
-        return self._infer(TEXT_ENCODER, {"TEXT": rows}, ("EMBEDDING",))[0]
+        return self._infer(TEXT_ENCODER, {"TEXT": rows}, ("EMBEDDING",)).arrays[0]
 
     def encode_users(self, features: Mapping[str, npt.NDArray[Any]]) -> EncodedUsers:
         """What user_encoder says of at most `max_batch` users, in their order. `features` are the inputs of USER_ENCODER."""
-        vectors, numbers, scores = self._infer(USER_ENCODER, features, USER_ANSWERS)
-        return EncodedUsers(vectors, NextItems(numbers, scores))
+        (vectors, numbers, scores), version = self._infer(USER_ENCODER, features, USER_ANSWERS)
+        return EncodedUsers(vectors, NextItems(numbers, scores), version)
+
+    def encode_users_soon(self, features: Mapping[str, npt.NDArray[Any]]) -> "Future[EncodedUsers]":
+        """As `encode_users`, in a thread beside the caller; calls are made one after another."""
+        return self._users_soon.submit(self.encode_users, features)
 
     def ranker(self) -> str:
         """The ranker that was trained together with the user_encoder that is loaded, as JSON; empty for the plain one."""
@@ -102,7 +115,7 @@ class InferenceClient:
             tensor.name: np.zeros([1, *(max(size, 1) for size in tensor.shape)], NUMPY_TYPES[tensor.datatype])
             for tensor in USER_ENCODER.inputs
         }
-        [answer] = self._infer(USER_ENCODER, nobody, ("RANKER",))
+        [answer] = self._infer(USER_ENCODER, nobody, ("RANKER",)).arrays
         return str(answer.ravel()[0].decode())
 
     def generate(self, prompt: str, sampling: Sampling, on_piece: Callable[[str], None] | None = None) -> "Future[Generation]":
@@ -125,9 +138,7 @@ class InferenceClient:
                 "or set PORTRAIT_TRITON__GRPC_ADDRESS to where it is"
             )
 
-    def _infer(
-        self, contract: ModelContract, arrays: Mapping[str, npt.NDArray[Any]], wanted: Sequence[str]
-    ) -> list[npt.NDArray[Any]]:
+    def _infer(self, contract: ModelContract, arrays: Mapping[str, npt.NDArray[Any]], wanted: Sequence[str]) -> "Answer":
         """The outputs `wanted`, by one call behind its breaker, repeated inside the budget; a probe of a server is not."""
         inputs = [tensor_input(tensor.name, tensor.datatype, arrays[tensor.name]) for tensor in contract.inputs]
         with self._guards[contract.name].call() as admission:
@@ -135,16 +146,16 @@ class InferenceClient:
             count = CALLS_REPEATED.labels(contract.name).inc
             return repeated(lambda: self._attempt(contract, inputs, wanted), budget_s, count)
 
-    def _attempt(self, contract: ModelContract, inputs: list[Any], wanted: Sequence[str]) -> list[npt.NDArray[Any]]:
+    def _attempt(self, contract: ModelContract, inputs: list[Any], wanted: Sequence[str]) -> "Answer":
         timeout_s = self._settings.encoder_timeout_s
         with INFERENCE_SECONDS.labels(contract.name).time(), translated_errors(contract.name, self._address):
             outputs = [triton.InferRequestedOutput(name) for name in wanted]
             result = self._client.infer(contract.name, inputs, outputs=outputs, client_timeout=timeout_s)
-        self._versions[contract.name] = result.get_response().model_version
-        answers = [result.as_numpy(name) for name in wanted]
-        if missing := [name for name, answer in zip(wanted, answers, strict=True) if answer is None]:
+        version = self._versions[contract.name] = result.get_response().model_version
+        arrays = [result.as_numpy(name) for name in wanted]
+        if missing := [name for name, array in zip(wanted, arrays, strict=True) if array is None]:
             raise ConfigError(f"{contract.name} at {self._address} answered without {', '.join(missing)}")
-        return answers
+        return Answer(arrays, version)
 
 
 def chunks_of_texts(texts: Sequence[str], max_texts: int) -> Iterator[list[str]]:

@@ -1,6 +1,6 @@
 """Served lists held against a fresh computation: what an index misses, or anything kept between batches spoils, shows here."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from consumers.encoded_users import EncodedUsers
@@ -46,18 +46,13 @@ class ListCheck:
     def compare(
         self,
         states: Sequence[UserState],
-        encode: Callable[[Sequence[UserState]], EncodedUsers],
+        encoded: EncodedUsers,
         now_ms: int,
         seeds: Sequence[int],
         served: Sequence[UserLists],
     ) -> list[Difference]:
-        """Of the first CHECKED_AT_ONCE users; `encode` makes their vectors, once more too.
-
-        Raises:
-            Retryable: the encoder cannot be reached.
-        """
+        """Of the first CHECKED_AT_ONCE users; `encoded` is what user_encoder says of them, asked once more too."""
         self._checked_at_ms = now_ms
         few = states[:CHECKED_AT_ONCE]
-        vectors, expected = encode(few)
-        fresh = self._exact.make(few, vectors, now_ms, seeds[:CHECKED_AT_ONCE], expected)
+        fresh = self._exact.make(few, encoded.vectors, now_ms, seeds[:CHECKED_AT_ONCE], encoded.expected)
         return [difference(mine.items, anew.items) for mine, anew in zip(served, fresh, strict=False)]

@@ -53,7 +53,7 @@ class Replayed:
     def offered(self, users: Ints, encoder: UserEncoder, now_ms: int) -> Offered:
         """What the live path would choose from for these users: few enough for one block."""
         states = [self.states[user] for user in users]
-        vectors, expected = self.encoded(states, encoder)
+        vectors, expected, _ = self.encoded(states, encoder)
         seeds = [chance_of(self._events.user_ids[user], self.states[user].version) for user in users]
         [found] = self.maker.offered(states, vectors, now_ms, seeds, expected)
         return found

@@ -26,7 +26,7 @@ class World:
         world = material()
         self.replayed = Replayed(world.recorded.interactions, world, self.settings, encode)
         self.user_ids = list(world.recorded.interactions.user_ids)
-        self._vectors, _ = self.replayed.encoded(self.replayed.states, UserEncoder())
+        self._vectors = self.replayed.encoded(self.replayed.states, UserEncoder()).vectors
         self._random = np.random.default_rng(seed)
         self._groups = [int(str(state.events[0].item_id)[0]) for state in self.replayed.states]
 

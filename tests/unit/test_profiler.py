@@ -75,7 +75,15 @@ class Models:
             raise Retryable("user_encoder is down")
         vectors = history_vectors(features).sum(axis=1) + features["TAG_VECTOR"]
         lengths: npt.NDArray[np.float32] = np.linalg.norm(vectors, axis=1, keepdims=True)
-        return EncodedUsers(vectors / np.maximum(lengths, 1e-9), NextItems.none(len(vectors)))
+        return EncodedUsers(vectors / np.maximum(lengths, 1e-9), NextItems.none(len(vectors)), self.version)
+
+    def encode_users_soon(self, features: Mapping[str, npt.NDArray[np.float32]]) -> "Future[EncodedUsers]":
+        answer: Future[EncodedUsers] = Future()
+        try:
+            answer.set_result(self.encode_users(features))
+        except Retryable as error:
+            answer.set_exception(error)
+        return answer
 
 
 class Site:
@@ -339,6 +347,24 @@ def test_served_lists_are_held_against_fresh_ones_and_what_differs_is_counted() 
     assert checked == 1 and differing == 3
 
 
+def test_many_users_are_asked_for_in_parts_and_each_gets_its_own_list() -> None:
+    site, asked = Site(Settings.model_validate({"profiler": {"check_every_s": 0}})), list[int]()
+    encode_users = site.models.encode_users
+
+    def counted(features: Mapping[str, npt.NDArray[np.float32]]) -> EncodedUsers:
+        asked.append(len(features["HISTORY_TYPES"]))
+        return encode_users(features)
+
+    site.models.encode_users = counted  # type: ignore[method-assign]
+    tags = list(AXES)
+    outputs = site.turn(*(site.event(f"{tags[user % 3]}-{user % 30}", user_id=f"u{user}") for user in range(150)))
+    assert asked == [75, 75]
+    found = {one.message.user_id: one.message for one in outputs.records if isinstance(one.message, Recommendations)}
+    assert len(found) == 150
+    for user in range(150):
+        assert found[f"u{user}"].items[0].item_id.startswith(tags[user % 3]), user
+
+
 def test_a_check_whose_batch_is_not_committed_counts_nothing_and_zero_seconds_mean_never() -> None:
     site = Site(Settings.model_validate({"profiler": {"check_every_s": 1e-3}}))
     before = checks()
@@ -352,9 +378,7 @@ def test_a_check_whose_batch_is_not_committed_counts_nothing_and_zero_seconds_me
 def test_a_check_comes_again_after_its_time_and_after_a_clock_that_was_set_back(site: Site) -> None:
     check = ListCheck(site.profiler._lists, every_s=10.0)
     assert check.is_due(START_MS)
-    check.compare(
-        [], lambda states: EncodedUsers(np.zeros((0, EMBEDDING_DIM), np.float32), NextItems.none(0)), START_MS, [], []
-    )
+    check.compare([], EncodedUsers(np.zeros((0, EMBEDDING_DIM), np.float32), NextItems.none(0)), START_MS, [], [])
     assert not check.is_due(START_MS + 9_999)
     assert check.is_due(START_MS + 10_000) and check.is_due(START_MS - 10_000)
 
