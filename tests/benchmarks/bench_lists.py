@@ -27,6 +27,7 @@ import numpy as np
 
 from consumers.catalogue import Catalogue, Floats
 from consumers.lists import lists as stages
+from consumers.lists.diversity import METHODS
 from consumers.lists.lists import ListMaker, ListRules
 from consumers.lists.ranking import PlainRanker, RankWeights, combine
 from consumers.search.choice import vector_index
@@ -218,7 +219,8 @@ def measure(items: int, users: int, events: int, repeats: int, seed: int, kind: 
 def dial_curve(states: list[UserState], vectors: Floats, world: World, index: VectorIndex) -> list[dict[str, Any]]:
     """What the diversity dial gives and takes: how unlike each other a list's items are, and what is left of their scores."""
     found: list[dict[str, Any]] = []
-    for method, dial in (("mmr", 0.0), ("mmr", 0.15), ("mmr", 0.3), ("mmr", 0.5), ("dpp", 0.5), ("dpp", 0.8), ("dpp", 0.9)):
+    dials = {"mmr": (0.0, 0.15, 0.3, 0.5), "msd": (0.3, 0.5, 0.7), "dpp": (0.5, 0.8, 0.9)}
+    for method, dial in ((method, dial) for method in METHODS for dial in dials[method]):
         rules = replace(ListRules.of(Settings()), diversity=dial, diversity_method=method)
         lists = ListMaker(rules, world.catalogue, index).make(states, vectors, NOW_MS)
         shown = world.catalogue.vectors(np.array([world.catalogue.rows(p.item_id for p in own.items) for own in lists]))
@@ -279,7 +281,7 @@ def main() -> None:
     arguments.add_argument("--repeats", type=int, default=9)
     arguments.add_argument("--seed", type=int, default=7)
     arguments.add_argument("--index", default="auto")
-    arguments.add_argument("--memory-of", type=int, help=argparse.SUPPRESS)
+    arguments.add_argument("--memory-of", type=int, help="measure nothing but the memory of so many items")
     given = arguments.parse_args()
     if given.memory_of:
         print(json.dumps(measure_memory(given.memory_of, given.users, given.events, given.seed, given.index)))
