@@ -220,7 +220,7 @@ def dial_curve(states: list[UserState], vectors: Floats, world: World, index: Ve
     """What the diversity dial gives and takes: how unlike each other a list's items are, and what is left of their scores."""
     found: list[dict[str, Any]] = []
     dials = {"mmr": (0.0, 0.15, 0.3, 0.5), "msd": (0.3, 0.5, 0.7), "dpp": (0.5, 0.8, 0.9)}
-    for method, dial in ((method, dial) for method in METHODS for dial in dials[method]):
+    for method, dial in [(name, dial) for name in METHODS for dial in dials[name]]:
         rules = replace(ListRules.of(Settings()), diversity=dial, diversity_method=method)
         lists = ListMaker(rules, world.catalogue, index).make(states, vectors, NOW_MS)
         shown = world.catalogue.vectors(np.array([world.catalogue.rows(p.item_id for p in own.items) for own in lists]))
