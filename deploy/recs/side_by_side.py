@@ -3,6 +3,8 @@
 import multiprocessing
 import os
 import signal
+import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import contextmanager
@@ -12,6 +14,7 @@ from deploy.recs.contender import Contender, Params
 from deploy.recs.measures import Gains, gains
 from deploy.recs.split import Split
 
+PARENT_LOOKED_AT_S = 0.5
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
@@ -26,7 +29,7 @@ def gains_of_seeds(
     context = multiprocessing.get_context("spawn")  # a forked process would share the locks of threads it does not have
     share = max(1, (os.cpu_count() or 1) // jobs)
     others = set(multiprocessing.active_children())
-    with threads_of_children(share), ProcessPoolExecutor(min(jobs, len(seeds)), context, initializer=os.setpgrp) as pool:
+    with threads_of_children(share), ProcessPoolExecutor(min(jobs, len(seeds)), context, initializer=lead_a_group) as pool:
         futures = [pool.submit(gains_of_seed, contender, split, params, seed) for seed in seeds]
         try:
             for done, future in enumerate(as_completed(futures), start=1):
@@ -43,6 +46,18 @@ def gains_of_seeds(
 def gains_of_seed(contender: Contender, split: Split, params: Params, seed: int) -> Gains:
     """Fit and measure, in a process that nobody watches."""
     return gains(contender.fitted(split, params, seed, lambda done, total: None), split)
+
+
+def lead_a_group() -> None:
+    """A group of its own for this process and what it starts; all end when the process that wants their work is gone."""
+    os.setpgrp()
+    threading.Thread(target=_end_without, args=(os.getppid(),), daemon=True).start()
+
+
+def _end_without(parent: int) -> None:
+    while os.getppid() == parent:
+        time.sleep(PARENT_LOOKED_AT_S)
+    os.killpg(0, signal.SIGKILL)
 
 
 def end(process: BaseProcess) -> None:
