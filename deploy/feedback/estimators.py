@@ -7,6 +7,7 @@ else in the list. Then a policy's clicks are the sum over its items and places, 
 learning to rank with biased feedback", WSDM 2017, with randomised places instead of swaps).
 """
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -39,13 +40,15 @@ class PolicyValue:
     """Of one policy: by inverse propensity, and self-normalised, which varies less and is a little biased.
 
     `covered` is the share of the policy's places that the log tried: what it never tried is missing from both values.
-    `effective_items` is how many shown items would say as much if all weighed alike; `cut` how many weights were too large.
+    `effective_items` is how many shown items would say as much if all weighed alike; `largest_weight` the most that
+    one weighs, before `cut` of them are cut.
     """
 
     ips: Value
     snips: Value
     covered: float
     effective_items: float
+    largest_weight: float
     cut: int
 
 
@@ -54,7 +57,9 @@ def policy_value(lists: Sequence[ShownList], policy: Policy, places: int, seed: 
 
     Weights of one place of all lists sum to their number in expectation: that is what the self-normalised value makes of them.
     """
-    owners, positions, weights, clicks, cut = _weighted(lists, policy)
+    owners, positions, weights, clicks = _weighted(lists, policy)
+    largest, cut = float(weights.max(initial=0)), int((weights > LARGEST_WEIGHT).sum())
+    weights = np.minimum(weights, LARGEST_WEIGHT)
     users = {user: number for number, user in enumerate(dict.fromkeys(one.user_id for one in lists))}
     of_user = np.array([users[one.user_id] for one in lists])
     cells = of_user[owners] * places + positions
@@ -73,7 +78,8 @@ def policy_value(lists: Sequence[ShownList], policy: Policy, places: int, seed: 
     squares = float((weights**2).sum())
     effective = float(weights.sum()) ** 2 / squares if squares else 0.0
     covered = float((weighed.sum(axis=0) > 0).sum() / places)
-    return PolicyValue(_value(ips, len(users), seed), _value(snips, len(users), seed), covered, round(effective, 1), cut)
+    values = _value(ips, len(users), seed), _value(snips, len(users), seed)
+    return PolicyValue(*values, covered, round(effective, 1), round(largest, 1), cut)
 
 
 def as_logged(one: ShownList, item: ShownItem) -> float:
@@ -143,16 +149,14 @@ def popular_first(clicks: Mapping[str, int]) -> Order:
     return order
 
 
-def _weighted(
-    lists: Sequence[ShownList], policy: Policy
-) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], Reals, Reals, int]:
+def _weighted(lists: Sequence[ShownList], policy: Policy) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], Reals, Reals]:
     rows = [
         (number, item.position, policy(one, item) / item.propensity, float(item.clicked))
         for number, one in enumerate(lists)
         for item in one.items
     ]
     owners, positions, weights, clicks = (np.array(column) for column in zip(*rows, strict=True))
-    return owners, positions, np.minimum(weights, LARGEST_WEIGHT), clicks, int((weights > LARGEST_WEIGHT).sum())
+    return owners, positions, weights, clicks
 
 
 def _value(of: Callable[[npt.NDArray[np.int64]], float], users: int, seed: int) -> Value:
@@ -206,3 +210,13 @@ def by_source(lists: Sequence[ShownList]) -> Mapping[str, tuple[int, int]]:
             counts[0] += 1
             counts[1] += item.clicked
     return {name: (shown, clicked) for name, (shown, clicked) in found.items()}
+
+
+def by_search(lists: Sequence[ShownList]) -> Mapping[str, tuple[int, int]]:
+    """Shown and clicked items by each source that proposed them, the most often shown first."""
+    shown, clicked = Counter[str](), Counter[str]()
+    for one in lists:
+        for item in one.items:
+            shown.update(item.sources)
+            clicked.update(item.sources if item.clicked else ())
+    return {name: (count, clicked[name]) for name, count in shown.most_common()}

@@ -15,6 +15,7 @@ from deploy.feedback.estimators import (
     as_logged,
     as_ranked,
     at_random,
+    by_search,
     by_source,
     examination,
     policy_value,
@@ -72,6 +73,10 @@ def figures(found: Joined, log: PolicyLog, seed: int) -> dict[str, Any]:
         "items_shown": shown,
         "left_out": {**found.left_out, **{f"malformed in {name}": count for name, count in log.malformed.items()}},
         "clicks_per_item": {name: round(clicked / count, 5) for name, (count, clicked) in sources.items() if count},
+        "clicks_by_source": {
+            name: {"shown": count, "clicks_per_item": round(clicked / count, 5)}
+            for name, (count, clicked) in by_search(lists).items()
+        },
         "examination": [None if value is None else _rounded(value) for value in curve],
         "policies": {name: _as_dict(value) for name, value in policies.items()},
         "orders": {name: _rounded(reordered_value(lists, order, places, seed)) for name, order in orders.items()},
@@ -96,6 +101,7 @@ def _as_dict(value: PolicyValue) -> dict[str, Any]:
         "snips": _rounded(value.snips),
         "covered": round(value.covered, 3),
         "effective_items": value.effective_items,
+        "largest_weight": value.largest_weight,
         "cut": value.cut,
     }
 
@@ -115,6 +121,13 @@ def _print(report: dict[str, Any], console: Console) -> None:
         values.add_row(*map(cell, (f"the same items, {name}", "", f"{value['mean']:.4f}", interval, "", "")))
     console.print("Clicks a list:")
     console.print(values)
+    found = table("proposed by", "items seen", "clicks an item")
+    most = max((one["clicks_per_item"] for one in report["clicks_by_source"].values()), default=0) or 1
+    for name, one in report["clicks_by_source"].items():
+        bar = "█" * round(30 * one["clicks_per_item"] / most)
+        found.add_row(*map(cell, (name, f"{one['shown']:,}", f"{one['clicks_per_item']:.3f} {bar}")))
+    console.print("Clicks by what proposed an item (some are proposed by several):")
+    console.print(found)
     looked = table("place", "looked at", "95 %")
     for place, value in enumerate(report["examination"], start=1):
         if value is not None:

@@ -23,6 +23,8 @@ class ShownItem:
     explored: bool
     as_ranked: bool
     clicked: bool
+    sources: Sequence[str] = ()
+    """What proposed it."""
 
 
 @dataclass(frozen=True)
@@ -93,6 +95,7 @@ def _shown(published: Recommendations, impression: Impression, clicked: set[str]
                     drawn[one.position],
                     not any(drawn[: one.position + 1]) or place.propensity == 1,
                     one.item_id in clicked,
+                    place.sources,
                 )
             )
     return sorted(shown, key=lambda item: item.position)

@@ -10,6 +10,7 @@ from deploy.feedback.estimators import (
     as_logged,
     as_ranked,
     at_random,
+    by_search,
     examination,
     policy_value,
     popular_first,
@@ -96,6 +97,21 @@ def test_what_is_pinned_stays_where_everything_else_is_drawn() -> None:
     chance = at_random(lists)
     assert [chance(lists[0], item) for item in (pinned, drawn, ranked)] == [1.0, pytest.approx(1 / 40), 0.0]
     assert policy_value(lists, chance, 2).ips.mean == pytest.approx(1.0)  # the pinned one is clicked, what is drawn is not
+
+
+def test_clicks_are_told_by_what_proposed_an_item(seen: Joined) -> None:
+    found = by_search(seen.lists)
+    drawn = [item for one in seen.lists for item in one.items if item.explored]
+    assert found["exploration"] == (len(drawn), sum(item.clicked for item in drawn))
+    assert all(item.sources for one in seen.lists for item in one.items)
+    pair = [ShownItem(name, 0, 1.0, False, True, name == "a", (*name, "both")) for name in "ab"]
+    assert by_search([ShownList("u", 2, NOW_MS, pair)]) == {"both": (2, 1), "a": (1, 1), "b": (1, 0)}
+
+
+def test_the_largest_weight_is_told_before_it_is_cut() -> None:
+    rare, common = (ShownItem(name, 0, chance, False, True, True) for name, chance in (("a", 1e-4), ("b", 0.5)))
+    value = policy_value([ShownList("u", 1, NOW_MS, [rare]), ShownList("v", 1, NOW_MS, [common])], as_ranked, 1)
+    assert (value.largest_weight, value.cut) == (10_000, 1) and value.ips.mean == pytest.approx((1000 + 2) / 2)
 
 
 def test_the_same_items_in_another_order_are_worth_what_they_truly_are(world: World, seen: Joined) -> None:
