@@ -140,7 +140,7 @@ def outside_peers(python: Path, threads: int, keep: Path | None) -> list[Outside
         for alpha in (1.0, 10.0)
     ]
     size = {"n_factors": 64, "n_blocks": 2, "n_heads": 2, "dropout_rate": 0.2, "session_max_len": 100, "lr": 0.001}
-    epochs = {"epochs": [8, 16, 24, 32, 40, 48]}
+    epochs = {"epochs": [8, 16, 24, 32, 40, 48, 64, 80, 96]}
     return [
         OutsidePeer("als", factors, python, threads, keep),
         OutsidePeer("sasrec", [size | epochs], python, threads, keep),
