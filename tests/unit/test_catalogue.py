@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from consumers.catalogue import FIRST_CAPACITY, Catalogue
+from consumers.catalogue import FIRST_CAPACITY, Catalogue, lean
 from consumers.statements.vocabulary import Vocabulary, tokens_of
 from schemas.errors import BadMessage
 from tests.unit.synthetic import DAY_MS, DIM, NOW_MS, TOPICS, add, item, topic_vector, vector
@@ -148,3 +148,13 @@ def test_popularity_stays_finite_over_decades_in_any_order() -> None:
         catalogue.observe(["late"], [1.0], time_ms)
         catalogue.observe(["early"], [1e6], 0)
     assert catalogue.popularity.shares(2).tolist() == [0.0, 1.0]
+
+
+def test_what_is_kept_of_an_item_is_all_of_it_and_tags_are_shared() -> None:
+    full = item("a", "sports", description="d", attributes={"brand": "b"}, media_urls=["https://x.example/1"], language="zh")
+    assert lean(full) == full and lean(full).model_dump_json() == full.model_dump_json()
+    catalogue, tags = Catalogue(DIM), ["".join(["spo", "rts"]) for _ in range(2)]
+    for item_id, tag in zip("bc", tags, strict=True):
+        catalogue.put_item(item(item_id, tag))
+    assert tags[0] is not tags[1]
+    assert catalogue.items["b"].tags[0] is catalogue.items["c"].tags[0]
