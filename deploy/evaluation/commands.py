@@ -83,9 +83,10 @@ def recs(
     Every model learns from what came before the cut, with settings chosen by the same protocol one step earlier, and ranks the
     whole catalogue. Ties count at their expected value.
 
-    Models: popularity, popularity-7d, personal-frequency (then popularity-7d), item-knn, item-knn-last-n, ease, ease-last-n,
-    ease-log, blend (of these), als (implicit), sasrec and esasrec (RecTools), portrait (ours), portrait-live (what
-    `portrait train` makes, asked by the code of the live path). One that is not installed is named in the table and the JSON.
+    Models: popularity, popularity-7d, personal-frequency (then popularity-7d), item-knn, item-knn-last-n, markov (what
+    follows what), ease, ease-last-n, ease-log, blend (of these), als (implicit), sasrec and esasrec (RecTools), portrait
+    (ours), portrait-live (what `portrait train` makes, asked by the code of the live path). One that is not installed is
+    named in the table and the JSON.
 
     The last line is JSON; docs/evaluation.md says what each figure means.
     """

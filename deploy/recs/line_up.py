@@ -19,6 +19,7 @@ SIMPLE = (
     "personal-frequency",
     "item-knn",
     "item-knn-last-n",
+    "markov",
     "ease",
     "ease-last-n",
     "ease-log",

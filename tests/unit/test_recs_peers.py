@@ -15,6 +15,7 @@ from deploy.recs.peers.blend import Blend, BlendContender
 from deploy.recs.peers.cold import WarmOnly
 from deploy.recs.peers.ease import Ease, EaseWeights
 from deploy.recs.peers.item_knn import ItemKnn, ItemLikeness
+from deploy.recs.peers.markov import Markov
 from deploy.recs.peers.outside import OutsidePeer, Ready
 from deploy.recs.peers.popularity import PersonalFrequency, Popularity
 from deploy.recs.peers.simple import simple_peers
@@ -51,6 +52,11 @@ class TestPersonalFrequency(RecommenderConformance):
 class TestItemKnn(RecommenderConformance):
     def make(self) -> Recommender:
         return ItemKnn()
+
+
+class TestMarkov(RecommenderConformance):
+    def make(self) -> Recommender:
+        return Markov(window=3, last_n=3)
 
 
 class TestItemKnnOnTheLastEvent(RecommenderConformance):
@@ -107,6 +113,21 @@ def test_item_knn_is_the_cosine_of_who_took_them() -> None:
     model.fit(train)
     scores = model.scores(np.array([train.user_ids.index("w")]))[0]
     np.testing.assert_allclose(scores, [0, 1 / np.sqrt(3), 1 / np.sqrt(3)], rtol=1e-6)
+
+
+def test_markov_counts_what_came_after_what() -> None:
+    train = events(("u", "a", 1), ("u", "b", 2), ("u", "c", 3), ("v", "a", 1), ("v", "c", 2), ("w", "b", 1), ("w", "a", 2))
+    asked = np.array([train.user_ids.index("w")])  # took b, then a
+
+    def scores(**params: float) -> dict[str, float]:
+        model = Markov(**params)  # type: ignore[arg-type]
+        model.fit(train)
+        return dict(zip(train.item_ids, model.scores(asked)[0].tolist(), strict=True))
+
+    assert scores() == pytest.approx({"a": 0, "b": 1 / 3, "c": 1 / 3})  # after one of three a
+    assert scores(window=2) == pytest.approx({"a": 0, "b": 1 / 3, "c": (1 + 1 / 2) / 3})
+    assert scores(last_n=2) == pytest.approx({"a": 1 / 2 / 2, "b": 1 / 3, "c": 1 / 3 + 1 / 2 / 2})
+    assert scores(shrink=3.0) == pytest.approx({"a": 0, "b": 1 / 6, "c": 1 / 6})
 
 
 def test_ease_solves_its_regression() -> None:

@@ -11,7 +11,7 @@ from deploy.recs.measures import mean_ndcg
 from deploy.recs.recommender import Recommender
 from deploy.recs.split import Split
 
-PARTS = ("popularity-7d", "personal-frequency", "item-knn", "item-knn-last-n", "ease", "ease-last-n", "ease-log")
+PARTS = ("popularity-7d", "personal-frequency", "item-knn", "item-knn-last-n", "markov", "ease", "ease-last-n", "ease-log")
 WEIGHTS = (0.0, 0.1, 0.25, 0.5, 1.0, 2.0)
 ROUNDS = 2
 USERS = 1000

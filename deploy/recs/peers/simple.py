@@ -9,6 +9,7 @@ from deploy.recs.contender import GridContender, Params
 from deploy.recs.peers.cold import WarmOnly
 from deploy.recs.peers.ease import Ease, EaseWeights
 from deploy.recs.peers.item_knn import ItemKnn, ItemLikeness
+from deploy.recs.peers.markov import Markov
 from deploy.recs.peers.popularity import PersonalFrequency, Popularity
 from deploy.recs.recommender import Recommender
 from deploy.recs.split import Split
@@ -28,6 +29,7 @@ def simple_peers() -> list[GridContender]:
         GridContender("personal-frequency", PersonalFrequency, _personal, MATRIX_FILES),
         _warm("item-knn", partial(ItemKnn, compared=ItemLikeness()), _neighbours, "peers/item_knn.py"),
         _warm("item-knn-last-n", partial(ItemKnn, compared=ItemLikeness()), _last_neighbours, "peers/item_knn.py"),
+        _warm("markov", Markov, _chains, "peers/markov.py"),
         _warm("ease", partial(Ease, solved=EaseWeights()), _ridges, "peers/ease.py"),
         _warm("ease-last-n", partial(Ease, solved=EaseWeights()), _last_ridges, "peers/ease.py"),
         _warm("ease-log", partial(Ease, counting="log", solved=EaseWeights()), _ridges, "peers/ease.py"),
@@ -57,6 +59,10 @@ def _neighbours(split: Split) -> Sequence[Params]:
 
 def _last_neighbours(split: Split) -> Sequence[Params]:
     return _grid(neighbours=(50, 200, 1000), shrink=(0.0, 20.0), own=_own(split), last_n=LAST)
+
+
+def _chains(split: Split) -> Sequence[Params]:
+    return _grid(window=(1, 3, 10), shrink=(0.0, 5.0, 50.0), last_n=(1, 3, 10))
 
 
 def _own(split: Split) -> Sequence[bool]:
