@@ -12,7 +12,8 @@ import numpy.typing as npt
 
 from consumers.covisitation import CoVisitation
 from consumers.item_vectors import Floats as Floats
-from consumers.item_vectors import Halves, ItemVectors
+from consumers.item_vectors import Halves as Halves
+from consumers.item_vectors import ItemVectors
 from consumers.item_vectors import Rows as Rows
 from consumers.popularity import Popularity
 from consumers.statements.vocabulary import Vocabulary

@@ -6,8 +6,7 @@ from itertools import chain
 import numpy as np
 import numpy.typing as npt
 
-from consumers.catalogue import Catalogue, Rows
-from consumers.item_vectors import Halves
+from consumers.catalogue import Catalogue, Halves, Rows
 from consumers.lists.policy import refused_rows
 from consumers.lists.tag_vectors import TagVectors
 from consumers.statements.free_text import read
