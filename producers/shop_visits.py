@@ -17,7 +17,7 @@ LOOKS, LOOKS_LESS = 0.9, 0.4
 CURIOUS, CLICKS = 0.03, 0.5
 """Chance to click what was looked at, whatever it is, and what is added to that where it suits the user best."""
 REACHES_MS, ACTS_MS = 400, 200
-"""Between places and between acts. A video is watched in no time: nothing is sent that has not happened yet."""
+"""Between places and between acts. A video is watched in no time: a visit is over within seconds, as events are sent at once."""
 
 
 class Visit(NamedTuple):

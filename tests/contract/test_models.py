@@ -82,7 +82,7 @@ def test_queues_are_bounded(contract: ModelContract) -> None:
         assert int(config.parameters["max_waiting"].string_value) > 0
         assert float(config.parameters["max_wait_s"].string_value) > 0
         assert float(config.parameters["output_cache_mb"].string_value) < 1024
-    elif contract is USER_ENCODER:  # a call of each worker at most, those given up left out
+    elif contract is USER_ENCODER:  # two calls of each worker at most, those given up left out
         assert not config.HasField("dynamic_batching")
         assert "is_cancelled" in sources(contract)[0].read_text()
     else:
