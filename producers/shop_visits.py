@@ -17,7 +17,7 @@ LOOKS, LOOKS_LESS = 0.9, 0.4
 CURIOUS, CLICKS = 0.03, 0.5
 """Chance to click what was looked at, whatever it is, and what is added to that where it suits the user best."""
 REACHES_MS, ACTS_MS = 400, 200
-"""Between places and between acts. A video is watched in no time: a visit is over within seconds, as events are sent at once."""
+"""Between places and between acts. A video is watched in no time: events are sent at once, so a visit takes seconds."""
 
 
 class Visit(NamedTuple):
