@@ -16,6 +16,7 @@ from consumers.item_vectors import Halves as Halves
 from consumers.item_vectors import ItemVectors
 from consumers.item_vectors import Rows as Rows
 from consumers.popularity import Popularity
+from consumers.returns import Returns
 from consumers.statements.vocabulary import Vocabulary
 from consumers.tag_table import TagTable
 from schemas.errors import BadMessage
@@ -66,6 +67,7 @@ class Catalogue:
         """Item id by row."""
         self.popularity = Popularity(FIRST_CAPACITY)
         self.covisitation = CoVisitation(FIRST_CAPACITY)
+        self.returns = Returns(FIRST_CAPACITY)
         self.vocabulary = Vocabulary()
         """The tags of `items`, as they are found in text."""
         self._items: dict[str, Item] = {}
@@ -277,6 +279,7 @@ class Catalogue:
         self._facts = facts
         self.popularity.grow(capacity)
         self.covisitation.grow(capacity)
+        self.returns.grow(capacity)
         self.tag_table.grow(capacity)
 
     def _describe(self, row: int, item: Item) -> None:
@@ -300,6 +303,7 @@ class Catalogue:
             self._describe(row, self._items[moved_id])
         self.popularity.move(last, row)
         self.covisitation.move(last, row)
+        self.returns.move(last, row)
         self._tell("vectors", last)
         self._tell("items", last)
         self.item_ids.pop()

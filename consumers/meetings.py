@@ -1,4 +1,4 @@
-"""Which items a user's new events bring together with what they turned to before: what co-visitation counts."""
+"""What a catalogue learns from a user's new events: what is popular, what goes together, and what people come back to."""
 
 from collections.abc import Mapping, Sequence
 
@@ -18,13 +18,14 @@ Numbers = npt.NDArray[np.float64]
 def learn_from(
     new: Sequence[BehaviorEvent], state: UserState, catalogue: Catalogue, type_weights: Mapping[EventType, float]
 ) -> None:
-    """Let the catalogue learn what is popular, and what goes together, from events that a user's `state` has by now."""
+    """Let the catalogue learn from events that a user's `state` has by now."""
     events = [event for event in new if event.item_id is not None]
     if not events:
         return
     weights = [event_weight(event.type, event.value, type_weights) for event in events]
     catalogue.observe([event.item_id for event in events], weights, [event.event_time_ms for event in events])
     catalogue.covisitation.observe(*meetings(new, state, type_weights, catalogue))
+    _count_returns(events, weights, state, catalogue)
 
 
 def meetings(
@@ -51,3 +52,17 @@ def meetings(
                     pairs.append((item_id, later_id, 1.0 / ahead, float(later_ms)))
     ones, others, weights, times_ms = zip(*pairs, strict=True) if pairs else ((), (), (), ())
     return catalogue.rows(ones), catalogue.rows(others), np.array(weights, np.float64), np.array(times_ms, np.float64)
+
+
+def _count_returns(events: Sequence[BehaviorEvent], weights: Sequence[float], state: UserState, catalogue: Catalogue) -> None:
+    """A taking is one of something taken before when the item's weight is more than what these events add; one an item."""
+    gained: dict[str, float] = {}
+    for event, weight in zip(events, weights, strict=True):
+        if event.item_id is not None and weight > 0:
+            gained[event.item_id] = gained.get(event.item_id, 0.0) + weight
+    before = [
+        (item_id, state.items[item_id].weight_milli > round(1000 * weight))
+        for item_id, weight in gained.items()
+        if item_id in state.items
+    ]
+    catalogue.returns.observe(catalogue.rows([item_id for item_id, _ in before]), [again for _, again in before])

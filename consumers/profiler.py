@@ -194,7 +194,7 @@ class Profiler:
         """The ranker of this version of user_encoder ranks from now on."""
         if version != self._ranker_version:
             ranker = read_ranker(self._inference.ranker(), self._list_rules.weights)
-            self._lists.ranker = ranker
+            self._lists.rank_by(ranker)
             self._check.rank_by(ranker)
             self._ranker_version = version
             log.info("lists are ranked by user_encoder version %s%s", version, "'s own ranker" if ranker.wants_details else "")

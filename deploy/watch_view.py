@@ -36,6 +36,7 @@ REASON_WORDS = {
     "concept": "about {}",
     "rule": "rule: {}",
     "exploration": "something else",
+    "again": "taken before",
 }
 BADGE_CELLS = 6
 SENTENCE_CELLS = 600

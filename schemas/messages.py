@@ -251,13 +251,15 @@ class UserProfile(Message):
         return ("" if self.language == "zh" else " ").join(sentence.text for sentence in self.summary)
 
 
-SourceName = Literal["vector", "interest", "neighbour", "fresh", "popular", "exploration", "pinned", "concept", "sequence"]
+SourceName = Literal[
+    "vector", "interest", "neighbour", "fresh", "popular", "exploration", "pinned", "concept", "sequence", "again"
+]  # fmt: skip
 
 
 class Reason(Message):
     """Why an item is in a list. `detail` names the tag, the item the user turned to, the concept, or the rule.
 
-    `kind` is interest, similar_to, profile, popular, fresh, neighbour, sequence, concept, rule or exploration; more
+    `kind` is interest, similar_to, profile, popular, fresh, neighbour, sequence, concept, rule, exploration or again; more
     may come, and a reader shows `text`, which says it in the user's language. `evidence` is `event:ID` where one event is
     behind it.
     """

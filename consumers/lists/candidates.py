@@ -24,6 +24,7 @@ class Source(IntFlag):
     PINNED = 64
     CONCEPT = 128
     SEQUENCE = 256
+    AGAIN = 512
 
 
 NAMES: dict[Source, str] = {source: str(source.name).lower() for source in Source}

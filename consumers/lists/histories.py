@@ -22,11 +22,13 @@ class Histories:
     """Events oldest first, [users, longest]: `rows` -1 for an item without one and after the last event.
 
     `heard` is what an event weighs, `faded` the same halved with its age, counted from the user's newest (`event_weights`).
+    `moments_ago` is how many moments with events came after that of each: events of one moment are a basket.
     """
 
     rows: Rows
     heard: Weights
     faded: Weights
+    moments_ago: npt.NDArray[np.int64]
     lengths: npt.NDArray[np.int64]
 
     @classmethod
@@ -54,4 +56,8 @@ class Histories:
         rows[there] = catalogue.rows([event.item_id for event in events])
         heard[there] = said
         faded[there] = said * np.exp2(ages_ms * (1.0 / (rules.half_life_h * MS_PER_H)))
-        return cls(rows, heard, faded, lengths)
+        later = np.zeros(there.shape, np.bool_)
+        later[there] = np.diff(times_ms, append=0) != 0  # of a user's last event, what comes after it is another user's
+        later[np.arange(len(states)), np.maximum(lengths - 1, 0)] = False
+        moments_ago = np.cumsum(later[:, ::-1], axis=1)[:, ::-1]
+        return cls(rows, heard, faded, moments_ago, lengths)

@@ -41,7 +41,8 @@ class Member(BaseModel):
 class RankerFile(BaseModel):
     """A ranker as it is written. A score is multiplied by `spread`, so that a list's scores are about one apart.
 
-    `unseen` features said nothing where it was trained (rules, mostly, and profiles): they count as in the plain ranker.
+    `unseen` features said nothing where it was trained (rules, mostly, and profiles): they count as in the plain ranker. With
+    `repeats` it was trained where people take things again.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -52,6 +53,7 @@ class RankerFile(BaseModel):
     context_scaling: Scaling
     members: Annotated[list[Member], Field(min_length=1)]
     unseen: list[str]
+    repeats: bool = False
     spread: Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
@@ -100,6 +102,7 @@ class LearnedRanker:
         self._members = [_Network(member, len(file.features)) for member in file.members]
         unseen = np.array([name in (*file.unseen, "boost") for name in FEATURES])  # rules are obeyed, whatever was learned
         self._plain = np.where(unseen, weights.vector(), 0).astype(np.float32)
+        self.repeats = file.repeats
         self._share = np.float32(file.spread / len(self._members))
 
     def scores(self, features: Floats, details: tuple[Floats, Floats] | None) -> Floats:

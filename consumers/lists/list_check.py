@@ -37,7 +37,7 @@ class ListCheck:
 
     def rank_by(self, ranker: Ranker) -> None:
         """Make them with this ranker from now on."""
-        self._exact.ranker = ranker
+        self._exact.rank_by(ranker)
 
     def is_due(self, now_ms: int) -> bool:
         """Whether lists made now should be checked; a clock that was set back puts nothing off."""

@@ -16,6 +16,7 @@ class ListRules:
 
     `explore` is the share of a list left to chance, `surfaces` the sizes of lists beside the main one, and `scan_up_to` the
     size of a catalogue up to which every item is scored: beyond it, those that a source gives.
+    With `repeats` lists may hold what a user took before, if the ranker was trained for it.
     """
 
     top_k: int
@@ -26,6 +27,7 @@ class ListRules:
     explore: float = 0.0
     surfaces: Mapping[str, int] = field(default_factory=dict)
     scan_up_to: int = 10_000
+    repeats: bool = True
     language: Language = "en"
 
     @classmethod
@@ -41,6 +43,7 @@ class ListRules:
             explore=profiler.explore_share,
             surfaces=profiler.surfaces,
             scan_up_to=scan_up_to,
+            repeats=profiler.repeats == "learned",
             language=profiler.default_language,
         )
 

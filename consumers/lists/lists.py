@@ -50,7 +50,7 @@ class Offered(NamedTuple):
 class ListMaker:
     """Makes lists from one catalogue, with an index, rules and concepts that follow it.
 
-    `ranker` is the plain one until another is set.
+    It ranks by the plain ranker until told otherwise.
     """
 
     def __init__(
@@ -58,12 +58,18 @@ class ListMaker:
         concepts: Concepts = NO_CONCEPTS,
     ) -> None:  # fmt: skip
         self.rules = rules
-        self.ranker: Ranker = PlainRanker(rules.weights)
+        self.ranker: Ranker
+        self.rank_by(PlainRanker(rules.weights))
         self._catalogue = catalogue
         self._index = index or ExactIndex()
         self._row_rules = RowRules(book or RuleBook())
         self._concepts = concepts
         self._searcher = ThreadPoolExecutor(1, thread_name_prefix="vector-search")
+
+    def rank_by(self, ranker: Ranker) -> None:
+        """Rank so from now on; lists hold what users took before if it was trained for that and the rules allow it."""
+        self.ranker = ranker
+        self.repeats = ranker.repeats and self.rules.repeats
 
     def follow(self) -> None:
         """Take over what the catalogue changed; `make` begins with it.
@@ -88,8 +94,9 @@ class ListMaker:
         `user_vectors` [users, d] are of unit length, or zeros for a user nothing is known of: they get what is popular or new.
         `expected` is what a learned user_encoder expects next of them.
 
-        No list holds an item twice, or one that the user has seen, muted or refused by tag, that rules keep from them, or that
-        is not available at `now_ms`. What is left to chance follows from `seeds` (`exploration.chance_of`).
+        No list holds an item twice, or one that the user has seen (but with `repeats`), muted or refused by tag, that rules
+        keep from them, or that is not available at `now_ms`. What is left to chance follows from `seeds`
+        (`exploration.chance_of`).
 
         Raises:
             Retryable: as `follow`.
@@ -130,7 +137,8 @@ class ListMaker:
     ) -> "Offered":
         rules, catalogue = self.rules, self._catalogue
         searched = self._search(states, user_vectors, shelf)
-        users = people(states, user_vectors, catalogue, rules.interest, rules.weights, seeds, expected)
+        repeats_at_ms = shelf.now_ms if self.repeats else None
+        users = people(states, user_vectors, catalogue, rules.interest, rules.weights, seeds, expected, repeats_at_ms)
         for user, hidden in enumerate(self._row_rules.hidden(states, len(catalogue))):
             if len(hidden):
                 users.blocked[user] = np.concatenate([users.blocked[user], hidden])
@@ -142,7 +150,8 @@ class ListMaker:
 
     def details(self, offered: "Offered") -> tuple[Floats, Floats]:
         """What else a learned ranker is told: of the candidates [users, n, len(DETAILS)], and of the users [users, c]."""
-        return details_of(offered.candidates, offered.users, offered.shelf, self._catalogue), context_of(offered.users)
+        more = details_of(offered.candidates, offered.users, offered.shelf, self._catalogue)
+        return more, context_of(offered.users, offered.shelf.now_ms)
 
     def _lists_of(self, offered: "Offered") -> list[UserLists]:
         rules, catalogue = self.rules, self._catalogue
@@ -185,6 +194,7 @@ class ListMaker:
             sources.fresh(users, shelf),
             sources.neighbours(users, catalogue, shelf),
             sources.expected(users, shelf),
+            sources.again(users, shelf),
             self._pinned(users, shelf),
         ]
         if draws is not None:

@@ -9,6 +9,7 @@ from consumers.catalogue import Catalogue, Floats, Rows
 from consumers.encoded_users import NextItems
 from consumers.lists.features import profile_vectors
 from consumers.lists.histories import Histories
+from consumers.lists.own_items import OwnItems
 from consumers.lists.policy import refused_rows
 from consumers.lists.ranking import RankWeights, combine
 from consumers.lists.tag_tastes import tag_tastes
@@ -28,7 +29,8 @@ class People:
     never shown; `liked` [users, L] the rows that their events speak for on the whole, the most first, -1 after the last,
     `liked_weights` by how much, and `recent` [users, m] the same rows, the one turned to last first. `expected` [users, e] are
     the rows a learned encoder expects next, -1 where there is none, and `expectations` [users, e, 4] what speaks for each: how
-    likely it is, in 0..1, then NEXT_SCORES but the first. `seeds` [users] decide what is left to chance.
+    likely it is, in 0..1, then NEXT_SCORES but the first. `own` is what they took before and may be shown again, and `moments`
+    [users] in how many moments their newest events came. `seeds` [users] decide what is left to chance.
     """
 
     states: Sequence[UserState]
@@ -41,6 +43,8 @@ class People:
     liked_weights: Floats
     expected: Rows
     expectations: Floats
+    own: OwnItems
+    moments: Rows
     seeds: Sequence[int]
 
     def __len__(self) -> int:
@@ -60,6 +64,8 @@ class People:
             self.liked_weights[users],
             self.expected[users],
             self.expectations[users],
+            self.own.part(users),
+            self.moments[users],
             [self.seeds[user] for user in few],
         )
 
@@ -72,8 +78,12 @@ def people(
     weights: RankWeights,
     seeds: Sequence[int],
     expected: NextItems | None = None,
+    repeats_at_ms: int | None = None,
 ) -> People:
-    """The batch of these users; `vectors` [users, d] and `expected` are the user encoder's."""
+    """The batch of these users; `vectors` [users, d] and `expected` are the user encoder's.
+
+    What they took before they are never shown, or with `repeats_at_ms` they may be, at that time.
+    """
     histories = Histories.of(states, catalogue, interest)
     profiles = profile_vectors(states, catalogue.dim)
     liked, liked_weights = _liked(states, histories, catalogue)
@@ -84,11 +94,13 @@ def people(
         profiles,
         combine(vectors, profiles, weights),
         tag_tastes(states, histories, catalogue, interest),
-        _blocked(states, histories, catalogue),
+        _blocked(states, histories, catalogue, repeats_at_ms is not None),
         liked,
         liked_weights,
         expected_rows,
         expectations,
+        OwnItems.none(len(states)) if repeats_at_ms is None else OwnItems.of(states, histories, catalogue, repeats_at_ms),
+        np.where(histories.lengths > 0, histories.moments_ago.max(axis=1) + 1, 0),
         seeds,
     )
 
@@ -103,13 +115,19 @@ def _expected(expected: NextItems, catalogue: Catalogue) -> tuple[Rows, Floats]:
     return rows, speaks
 
 
-def _blocked(states: Sequence[UserState], histories: Histories, catalogue: Catalogue) -> list[Rows]:
-    """What each user is never shown: refused rows, and items with any event of theirs on them; perhaps with repeats."""
-    counted = catalogue.rows([item_id for state in states for item_id in state.items])
+def _blocked(states: Sequence[UserState], histories: Histories, catalogue: Catalogue, repeats: bool) -> list[Rows]:
+    """What each user is never shown, perhaps some rows twice: refused ones, and items with any event of theirs on them.
+
+    With `repeats` only those that their events do not speak for.
+    """
+    counts = [count for state in states for count in state.items.values()]
+    kept = np.array([not repeats or count.weight_milli <= 0 for count in counts], np.bool_)
+    counted = catalogue.rows([item_id for state in states for item_id in state.items])[kept]
     lengths = np.array([len(state.items) for state in states], np.int64)
     everyone = np.arange(len(states))
-    owners = np.concatenate([np.repeat(everyone, lengths), np.repeat(everyone, histories.rows.shape[1])])
-    rows = np.concatenate([counted, histories.rows.ravel()])
+    in_history = histories.rows[:, :0] if repeats else histories.rows
+    owners = np.concatenate([np.repeat(everyone, lengths)[kept], np.repeat(everyone, in_history.shape[1])])
+    rows = np.concatenate([counted, in_history.ravel()])
     owners, rows = owners[rows >= 0], rows[rows >= 0]
     rows = rows[np.argsort(owners, kind="stable")]
     seen = np.split(rows, np.cumsum(np.bincount(owners, minlength=len(states)))[:-1])

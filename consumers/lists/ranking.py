@@ -114,6 +114,10 @@ class Ranker(Protocol):
     def wants_details(self) -> bool:
         """Whether it reads what `consumers.lists.details` tells."""
 
+    @property
+    def repeats(self) -> bool:
+        """Whether it was trained to rank what a user took before."""
+
     def scores(self, features: Floats, details: tuple[Floats, Floats] | None) -> Floats:
         """Scores [users, n], higher is better, of candidates with features [users, n, f].
 
@@ -127,6 +131,7 @@ class PlainRanker:
 
     weights: RankWeights
     wants_details: bool = False
+    repeats: bool = False
 
     def scores(self, features: Floats, details: tuple[Floats, Floats] | None) -> Floats:
         """One product."""

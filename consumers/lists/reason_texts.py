@@ -25,6 +25,7 @@ _SAID: dict[Language, dict[str, str]] = {
         "fresh": "New",
         "rule": "Picked by the site: {detail}",
         "exploration": "Something different, to get to know you better",
+        "again": "You {did} this before",
     },
     "zh": {
         "interest": "因为您对{detail}感兴趣",
@@ -37,6 +38,7 @@ _SAID: dict[Language, dict[str, str]] = {
         "fresh": "新上架",
         "rule": "网站推荐：{detail}",
         "exploration": "换换口味，以便更懂您",
+        "again": "您之前{did}",
     },
 }
 _DID_SOMETHING: dict[Language, str] = {"en": "turned to", "zh": "接触过"}

@@ -93,6 +93,8 @@ def reasons(
         found.append(_reason("rule", language, told.pinned_by))
     if told.explored:
         found.append(_reason("exploration", language, ""))
+    if told.item.item_id in state.items:
+        found.append(_taken_before(language, told.item.item_id, state, teller))
     for index in notable:
         kind = FEATURES[index]
         if kind == "interest":
@@ -130,6 +132,16 @@ def _of_event(
     text = reason_text(kind, language, title, event.type)
     found = known[kind, row] = Reason(kind=kind, detail=title, text=text, evidence=f"event:{event.event_id}")
     return found
+
+
+def _taken_before(language: Language, item_id: str, state: UserState, teller: Teller) -> Reason:
+    """The user turned to this very item; the event is their newest that speaks for it, if it is still known."""
+    for event in reversed(state.events):
+        if event.item_id == item_id and heard_weight(event, teller.type_weights) > 0:
+            return Reason(
+                kind="again", text=reason_text("again", language, "", event.type), evidence=f"event:{event.event_id}"
+            )
+    return _reason("again", language, "")
 
 
 def _best_tag(tags: Sequence[str], taste: Mapping[str, float]) -> str:

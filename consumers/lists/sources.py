@@ -88,6 +88,11 @@ def expected(users: People, shelf: Shelf) -> Offer:
     return Offer(Source.SEQUENCE, np.where(shelf.shown[users.expected], users.expected, -1))
 
 
+def again(users: People, shelf: Shelf) -> Offer:
+    """What users took before, where they may be shown it again."""
+    return Offer(Source.AGAIN, np.where(shelf.shown[users.own.rows], users.own.rows, -1))
+
+
 def _summed(rows: Rows, adds: Floats, origins: Rows, catalogue: Catalogue) -> Offer:
     """Each row once with the sum of what it got, and the origin that added most; the closest of them."""
     items = len(catalogue)

@@ -1,6 +1,6 @@
 """Versions of the learned user_encoder: where they are kept, which one is served, and how another takes its place.
 
-    .portrait/models/user_encoder/2/    model.py, encoder.pt2, ranker.json, inputs.txt, README.md, training.json
+    .portrait/models/user_encoder/2/    model.py, encoder.pt2, ranker.json, tensors.txt, README.md, training.json
     .portrait/models/user_encoder/active    the number of the version that is served; 1, the plain one, where there is no file
 
 A folder of a version can be dropped into any Triton repository as it is.
@@ -23,7 +23,7 @@ from schemas.tensors import USER_ENCODER
 
 PLAIN = 1
 RECORD = "training.json"
-INPUTS = "inputs.txt"
+TENSORS = "tensors.txt"
 ACTIVE, PREVIOUS = "active", "previous"
 
 
@@ -75,14 +75,14 @@ class EncoderVersions:
         """As `path`, of a version that can be served.
 
         Raises:
-            ConfigError: there is no such version, or it was made for other tensors than are sent now.
+            ConfigError: there is no such version, or it was made for other tensors than are sent and read now.
         """
         path = self.path(version)
-        made_for = (path / INPUTS).read_text().split() if (path / INPUTS).is_file() else []
-        if version != PLAIN and made_for != input_names():
+        made_for = (path / TENSORS).read_text().splitlines() if (path / TENSORS).is_file() else []
+        if version != PLAIN and made_for != tensors():
             raise ConfigError(
-                f"user_encoder {version} was trained for other tensors than are sent now: make another with `portrait train`, "
-                f"or serve the plain one with `portrait models activate {PLAIN}`"
+                f"user_encoder {version} was trained for other tensors than are in use now: make another with "
+                f"`portrait train`, or serve the plain one with `portrait models activate {PLAIN}`"
             )
         return path
 
@@ -100,7 +100,7 @@ class EncoderVersions:
             version = max([PLAIN, *self.learned]) + 1
             yield version, part
             shutil.copy(MODEL_REPOSITORY / USER_ENCODER.name / "1" / "model.py", part / "model.py")
-            (part / INPUTS).write_text("\n".join(input_names()) + "\n")
+            (part / TENSORS).write_text("\n".join(tensors()) + "\n")
             part.chmod(0o755)
             part.rename(self.folder / str(version))
         except BaseException:
@@ -129,6 +129,6 @@ class EncoderVersions:
         part.replace(self.folder / name)
 
 
-def input_names() -> list[str]:
-    """The tensors that user_encoder is sent, in their order."""
-    return [tensor.name for tensor in USER_ENCODER.inputs]
+def tensors() -> list[str]:
+    """The tensors of user_encoder in their order, each with its type and shape."""
+    return [" ".join([one.name, one.datatype, *map(str, one.shape)]) for one in (*USER_ENCODER.inputs, *USER_ENCODER.outputs)]

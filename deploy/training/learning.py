@@ -77,7 +77,7 @@ class Learner:
                 fitted = self.fit(window.train, f"network of window {number}", epochs, newest)
                 epochs = epochs or fitted.epochs
                 place = Path(scratch) / f"window-{number}"
-                self.export(fitted, place)
+                self.export(fitted, place, not newest.remove_seen)
                 with self._step(f"lists of window {number}"), same_threads():
                     encoder = UserEncoder(place)
                     replayed = Replayed(window.train, self.material, self.settings, self.encode)
@@ -90,8 +90,8 @@ class Learner:
                     found = self.measured(newest, lessons[1:], *measured_by)
         ranker = train_ranker(lessons, self.recipe.seed)
         fitted = self.fit(events, "network", epochs, newest)
-        self.export(fitted, folder)
-        (folder / RANKER).write_text(as_file(ranker, lessons).model_dump_json(), encoding="utf-8")
+        self.export(fitted, folder, not newest.remove_seen)
+        (folder / RANKER).write_text(as_file(ranker, lessons, not newest.remove_seen).model_dump_json(), encoding="utf-8")
         return {**found, "epochs": epochs, "windows": len(windows)}
 
     def fit(self, events: Interactions, name: str, epochs: int, newest: Split) -> FittedNetwork:
@@ -110,12 +110,15 @@ class Learner:
             partial(self.note, name),
         )
 
-    def export(self, fitted: FittedNetwork, folder: Path) -> None:
-        """Write the network as a program that needs no code of ours, and an empty ranker."""
+    def export(self, fitted: FittedNetwork, folder: Path, repeats: bool = False) -> None:
+        """Write the network as a program that needs no code of ours, and an empty ranker.
+
+        With `repeats` it may expect what a user met before.
+        """
         network = fitted.network
         assert isinstance(network, FusedNetwork)
         folder.mkdir(parents=True, exist_ok=True)
-        neighbours = neighbours_of(fitted.events)
+        neighbours = neighbours_of(fitted.events, repeats)
         served = ServedEncoder(network.cpu(), self.whitening, neighbours, self.numbers, fitted.length).eval()
         users, events = torch.export.Dim("users", max=65_536), torch.export.Dim("events", max=1_000)
         vectors, history, alone = {0: users, 1: torch.export.Dim("vectors", max=1_000)}, {0: users, 1: events}, {0: users}
@@ -128,7 +131,7 @@ class Learner:
         """NDCG@10 and HR@10 of the window's lists: learned from before it, and by the plain encoder and ranker."""
         sample = even_sample(len(window.users), MOST_MEASURED)
         asked = replace(window, users=window.users[sample], truths=[window.truths[place] for place in sample])
-        learned = as_file(train_ranker(lessons, self.recipe.seed), lessons).model_dump_json()
+        learned = as_file(train_ranker(lessons, self.recipe.seed), lessons, not window.remove_seen).model_dump_json()
         with same_threads():
             ours = gains(ServedLists(replayed, encoder, asked, learned), asked)
             plain = gains(ServedLists(replayed, UserEncoder(), asked, ""), asked)

@@ -21,7 +21,8 @@ LEAST_SPREAD, NO_SAY = 1e-5, 1e9
 
 
 def lesson(window: Split, replayed: Replayed, encoder: UserEncoder, users: Ints) -> Lesson:
-    """Of the window's users at these places."""
+    """Of the window's users at these places; where repeats are asked for, what they took before is offered too."""
+    replayed.maker.repeats = not window.remove_seen
     truth_rows = [replayed.rows[window.truths[place]] for place in users]
     offered = stacked(list(candidates(window.users[users], moment_of(window), replayed, encoder)))
     taken = [np.isin(own, truth) for own, truth in zip(offered.items, truth_rows, strict=True)]
@@ -37,7 +38,7 @@ def candidates(users: Ints, now_ms: int, replayed: Replayed, encoder: UserEncode
         yield Candidates(rows, rows >= 0, np.concatenate([offered.features, details], axis=2), context)
 
 
-def as_file(ranker: Ranker, lessons: Sequence[Lesson]) -> RankerFile:
+def as_file(ranker: Ranker, lessons: Sequence[Lesson], repeats: bool = False) -> RankerFile:
     """The ranker as the profiler reads it; `spread` brings the distance from the best to the fiftieth candidate to one."""
     scores = np.concatenate([np.sort(ranker.scores(one.candidates), axis=1)[:, ::-1][:, :TOP_PLACES] for one in lessons])
     there = scores[:, -1] > -1e8
@@ -49,6 +50,7 @@ def as_file(ranker: Ranker, lessons: Sequence[Lesson]) -> RankerFile:
         context_scaling=_scaling(ranker.context_scale),
         members=[_member(member) for member in ranker.members],
         unseen=[name for name, spread in zip(FEATURES, ranker.feature_scale.deviation, strict=False) if spread < LEAST_SPREAD],
+        repeats=repeats,
         spread=1 / max(distance, 1e-3),
     )
 

@@ -1,5 +1,6 @@
-"""Item-to-item models inside the exported encoder: of each item the strongest others, added up over a user's history."""
+"""Item-to-item models inside the exported encoder: what each item says of others, added up over a user's history."""
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -11,28 +12,65 @@ from deploy.recs.item_models import MOST_ITEMS, cosine, ease, following
 from deploy.recs.matrices import user_items
 from schemas.tensors import NEXT_ITEMS, NEXT_SCORES
 
+DENSE_ITEMS = 2_048
+"""Up to so many items all others of each are kept, which is exact and the faster way; of more, the strongest KEPT."""
 KEPT = 128
-"""Others kept of each item."""
 EACH = NEXT_ITEMS // len(NEXT_SCORES)
-FADING = {"ease": 0.9, "cosine": 0.6, "following": 0.4}
-"""What an event counts for against one of the basket after it."""
+FADING: dict[str, tuple[str, float]] = {
+    "ease": ("ease", 1.0),
+    "ease_fading": ("ease", 0.9),
+    "ease_recent": ("ease", 0.6),
+    "cosine_fading": ("cosine", 0.9),
+    "cosine_recent": ("cosine", 0.6),
+    "following": ("following", 0.8),
+    "following_recent": ("following", 0.4),
+}
+"""By the score's name, its model, and what an event counts for against one of the basket after it."""
 OUT = -1e9
+
+
+class AllOthers(nn.Module):
+    """What each item says of all others, `weights` [items + 1, items]; row 0 is of no item."""
+
+    weights: Tensor
+
+    def __init__(self, weights: Floats) -> None:
+        super().__init__()
+        self.register_buffer("weights", torch.from_numpy(weights))
+
+    def forward(self, own_items: Tensor, counts: Tensor) -> Tensor:
+        """Sums over a user's items [n, length], each times what it counts: [n, items]."""
+        return nn.functional.embedding_bag(own_items, self.weights, per_sample_weights=counts, mode="sum")
+
+
+class StrongestOthers(nn.Module):
+    """The same of the strongest alone: `others` [items + 1, k] count items from 1, 0 where there is none."""
+
+    others: Tensor
+    weights: Tensor
+
+    def __init__(self, others: "np.typing.NDArray[np.int64]", weights: Floats) -> None:
+        super().__init__()
+        self.register_buffer("others", torch.from_numpy(others))
+        self.register_buffer("weights", torch.from_numpy(weights))
+
+    def forward(self, own_items: Tensor, counts: Tensor) -> Tensor:
+        """As `AllOthers`."""
+        adds = self.weights[own_items] * counts.unsqueeze(-1)
+        total = adds.new_zeros(own_items.shape[0], self.weights.shape[0])
+        return total.scatter_add(1, self.others[own_items].flatten(1), adds.flatten(1))[:, 1:]
 
 
 class Neighbours(nn.Module):
     """Scores of all items by each of FADING, and with the network's the items that come next."""
 
-    others: Tensor
-    weights: Tensor
-    fading: Tensor
     against: Tensor
 
-    def __init__(self, others: "np.typing.NDArray[np.int64]", weights: Floats) -> None:
-        """`others` [models, items + 1, k] places of items, counted from 1, and their `weights`; row 0 is of no item."""
+    def __init__(self, models: "dict[str, AllOthers | StrongestOthers]", repeats: bool = False) -> None:
+        """`models` by name, one for each that FADING asks; with `repeats` what was met before may come next too."""
         super().__init__()
-        self.register_buffer("others", torch.from_numpy(others))
-        self.register_buffer("weights", torch.from_numpy(weights))
-        self.register_buffer("fading", torch.tensor(list(FADING.values())))
+        self.repeats = repeats
+        self.models = nn.ModuleDict(models)
         self.register_buffer("against", torch.from_numpy(NEGATIVE_CODES))
 
     def expected(
@@ -40,13 +78,13 @@ class Neighbours(nn.Module):
     ) -> tuple[Tensor, Tensor]:
         """The NEXT_ITEMS of each user by their `numbers` [items], and NEXT_SCORES.
 
-        40 by each score, or as many as it says anything for; none that was met before.
+        EACH by each score, or as many as it says anything for; without `repeats` none that was met before.
 
         `log_shares` [n, items] are the network's; `own_items` [n, length] count from 1, 0 where there is none.
         """
-        scores = [log_shares, *self.scores(own_items, types, ages_h, log_shares.shape[1])]
+        scores = [log_shares, *self.scores(own_items, types, ages_h)]
         met = log_shares.new_zeros(log_shares.shape[0], log_shares.shape[1] + 1)  # by shape: a length would be a constant
-        met = met.scatter(1, own_items, 1.0)[:, 1:]
+        met = met.scatter(1, own_items, 0.0 if self.repeats else 1.0)[:, 1:]
         most = min(EACH, log_shares.shape[1])
         best = [(score + met * OUT).topk(most, dim=1) for score in scores]
         chosen = torch.cat([one.indices for one in best], dim=1)
@@ -55,19 +93,11 @@ class Neighbours(nn.Module):
         missing = NEXT_ITEMS - chosen.shape[1]
         return nn.functional.pad(numbers[chosen] * speaks, (0, missing)), nn.functional.pad(found, (0, 0, 0, missing))
 
-    def scores(self, own_items: Tensor, types: Tensor, ages_h: Tensor, items: int) -> list[Tensor]:
-        """Of all items by each model, [n, items] each."""
-        there = own_items > 0
-        speaks = there & ~torch.isin(types, self.against)
+    def scores(self, own_items: Tensor, types: Tensor, ages_h: Tensor) -> list[Tensor]:
+        """Of all items by each of FADING, [n, items] each."""
+        speaks = (own_items > 0) & ~torch.isin(types, self.against)
         ago = baskets_ago(ages_h, types != 0)
-        found = []
-        for model in range(len(FADING)):
-            faded = speaks * self.fading[model] ** ago
-            adds = self.weights[model][own_items] * faded.unsqueeze(-1)
-            total = adds.new_zeros(own_items.shape[0], items + 1)
-            total = total.scatter_add(1, self.others[model][own_items].flatten(1), adds.flatten(1))
-            found.append(total[:, 1:])
-        return found
+        return [self.models[model](own_items, speaks * fading**ago) for model, fading in FADING.values()]
 
 
 def baskets_ago(ages_h: Tensor, there: Tensor) -> Tensor:
@@ -76,22 +106,38 @@ def baskets_ago(ages_h: Tensor, there: Tensor) -> Tensor:
     return nn.functional.pad(later.flip(1).cumsum(1).flip(1), (0, 1))
 
 
-def neighbours_of(events: Interactions) -> Neighbours:
+def neighbours_of(events: Interactions, repeats: bool = False) -> Neighbours:
     """Learned from these events; of very many items only those taken most often have neighbours."""
     taken = np.bincount(events.items, minlength=len(events.item_ids))
     few = np.sort(np.argsort(-taken, kind="stable")[:MOST_ITEMS])
     few = few[taken[few] > 0]
     known = among(events, few)
+    made: dict[str, Callable[[], Floats]] = {
+        "ease": lambda: ease(user_items(known)),
+        "cosine": lambda: cosine(user_items(known)),
+        "following": lambda: following(known),
+    }
+    kept = all_others if len(events.item_ids) <= DENSE_ITEMS else strongest_others
+    models = {name: kept(make(), few, len(events.item_ids)) for name, make in made.items()}  # one matrix at a time
+    return Neighbours(models, repeats)
+
+
+def all_others(matrix: Floats, few: "np.typing.NDArray[np.int64]", items: int) -> AllOthers:
+    """Of a matrix [few, few] between items at the places `few` of so many."""
+    weights = np.zeros((items + 1, items), np.float32)
+    weights[np.ix_(few + 1, few)] = matrix
+    return AllOthers(weights)
+
+
+def strongest_others(matrix: Floats, few: "np.typing.NDArray[np.int64]", items: int) -> StrongestOthers:
+    """As `all_others`, the KEPT largest that speak for the other."""
     kept = min(KEPT, len(few))
-    others = np.zeros((len(FADING), len(events.item_ids) + 1, kept), np.int64)
-    weights = np.zeros(others.shape, np.float32)
-    for model, made in enumerate((ease, cosine, following)):  # one dense matrix at a time
-        matrix = made(known) if made is following else made(user_items(known))
-        best = np.argpartition(-matrix, kept - 1, axis=1)[:, :kept]
-        values = np.take_along_axis(matrix, best, axis=1)
-        others[model, few + 1] = np.where(values > 0, few[best] + 1, 0)
-        weights[model, few + 1] = np.maximum(values, 0)
-    return Neighbours(others, weights)
+    others, weights = np.zeros((items + 1, kept), np.int64), np.zeros((items + 1, kept), np.float32)
+    best = np.argpartition(-matrix, kept - 1, axis=1)[:, :kept]
+    values = np.take_along_axis(matrix, best, axis=1)
+    others[few + 1] = np.where(values > 0, few[best] + 1, 0)
+    weights[few + 1] = np.maximum(values, 0)
+    return StrongestOthers(others, weights)
 
 
 def among(events: Interactions, few: "np.typing.NDArray[np.int64]") -> Interactions:

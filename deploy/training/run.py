@@ -19,7 +19,7 @@ from deploy.local.activation import activate
 from deploy.local.encoder_versions import RECORD, EncoderVersions
 from deploy.local.record import running_stack
 from deploy.machine import MachineMeter
-from deploy.recs.cuts import LEAVE_ONE_OUT, TIME_CUT_NEW_ITEMS, default_protocol, split_by
+from deploy.recs.cuts import TIME_CUT, TIME_CUT_NEW_ITEMS, default_protocol, split_by
 from deploy.recs.ours.portrait import earlier_windows
 from deploy.recs.recorded import from_dataset
 from deploy.recs.split import Split
@@ -63,7 +63,7 @@ def run(asked: Asked) -> None:
     with steps.step("reading events, encoding items"):
         material = read_material(from_dataset(dataset), encoder.encode)
         encoder.keep()
-    protocol, windows = newest_windows(material)
+    protocol, windows = newest_windows(material, settings.profiler.repeats == "learned")
     console.print(sentence(material, protocol, windows), soft_wrap=True)
     recipe = Recipe(seed=asked.seed)
     recipe = replace(recipe, schedule=replace(recipe.schedule, epochs=asked.epochs))
@@ -128,13 +128,15 @@ def opened(asked: Asked, settings: Settings, steps: Steps) -> Dataset:
     return open_dataset(folder)
 
 
-def newest_windows(material: Material) -> tuple[str, list[Split]]:
+def newest_windows(material: Material, repeats: bool) -> tuple[str, list[Split]]:
     """How these events are cut, and the newest cuts, the newest first.
 
-    Lists never hold what a user met before, so only new items are asked for.
+    Where lists never hold what a user met before, only new items are asked for.
     """
     recorded = material.recorded
-    protocol = LEAVE_ONE_OUT if default_protocol(recorded) == LEAVE_ONE_OUT else TIME_CUT_NEW_ITEMS
+    protocol = default_protocol(recorded)
+    if protocol == TIME_CUT and not repeats:
+        protocol = TIME_CUT_NEW_ITEMS
     newest = split_by(protocol, recorded.interactions)
     return protocol, [newest, *earlier_windows(newest)[:1]]
 

@@ -27,6 +27,7 @@ class ServedLists:
     def scores(self, users: Ints) -> Floats:
         """Of what the sources offer; everything else has the same low score."""
         maker, rows = self._replayed.maker, self._replayed.rows
+        maker.rank_by(self._ranker)
         places = np.full(len(self._replayed.catalogue) + 1, self._items, np.int64)  # the last stands for row -1
         places[rows[rows >= 0]] = np.flatnonzero(rows >= 0)
         scores = np.full((len(users), self._items + 1), OUT, np.float32)

@@ -111,6 +111,6 @@ def evaluated(split: Split, settings: Settings) -> dict[str, object]:
     world, folder = material(), EncoderVersions.of(settings).path(2)
     replayed = Replayed(split.train, world, settings, encode)
     vectors, expected, _ = replayed.encoded(replayed.states, UserEncoder(folder))
-    replayed.maker.ranker = read_ranker((folder / RANKER).read_text(), replayed.maker.rules.weights)
+    replayed.maker.rank_by(read_ranker((folder / RANKER).read_text(), replayed.maker.rules.weights))
     lists = replayed.maker.make(replayed.states, vectors, int(time.time() * 1000), None, expected)
     return dict(zip(split.train.user_ids, lists, strict=True))

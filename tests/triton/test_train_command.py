@@ -46,7 +46,7 @@ def test_train_list_activate_and_roll_back(data: Path, tmp_path: Path) -> None:
     assert report["ndcg10"].keys() == {"learned", "plain"} and len(report["tried"]) == 2
     versions = EncoderVersions.of(Settings(runtime=RuntimeSettings(folder=project)))
     names = {path.name for path in versions.path(2).iterdir()}
-    assert names == {"model.py", "encoder.pt2", "inputs.txt", "ranker.json", "README.md", "training.json"}
+    assert names == {"model.py", "encoder.pt2", "tensors.txt", "ranker.json", "README.md", "training.json"}
     assert f"{report['ndcg10']['learned']:.4f}" in (versions.path(2) / "README.md").read_text()
     assert any((project / "train" / "runs").rglob("events.out.tfevents*"))
     assert versions.active == (2 if report["activated"] else 1)

@@ -14,7 +14,7 @@ from consumers.lists.learned_ranker import LearnedRanker, RankerFile, read_ranke
 from consumers.lists.ranking import FEATURES, PlainRanker, RankWeights
 from deploy.evaluation.models import UserEncoder
 from deploy.local.activation import activate
-from deploy.local.encoder_versions import INPUTS, PLAIN, EncoderVersions
+from deploy.local.encoder_versions import PLAIN, TENSORS, EncoderVersions
 from deploy.recs.cuts import LEAVE_ONE_OUT, split_by
 from deploy.recs.measures import gains
 from deploy.recs.ours.evidence import Candidates
@@ -26,7 +26,7 @@ from deploy.training.fused_network import FusedNetwork, ServedEncoder, Whitening
 from deploy.training.learning import ENCODER, RANKER, Learner
 from deploy.training.lessons import as_file
 from deploy.training.material import Material, read_material
-from deploy.training.neighbours import FADING, baskets_ago, neighbours_of
+from deploy.training.neighbours import FADING, KEPT, AllOthers, StrongestOthers, baskets_ago, neighbours_of
 from deploy.training.replayed import Replayed
 from deploy.training.served_lists import ServedLists
 from deploy.training.served_tensors import newest_last
@@ -37,7 +37,6 @@ from schemas.settings import RuntimeSettings, Settings
 from schemas.tensors import EMBEDDING_DIM, NEXT_ITEMS, NEXT_SCORES
 from tests.unit.training_cases import EACH, GROUPS, QUICK, encode, item, material, nobody, recorded
 
-FADING_NAMES = list(FADING)
 PLAY = 1 + EVENT_TYPES.index("play")
 
 
@@ -97,7 +96,7 @@ def test_what_comes_next_is_of_the_users_group_and_never_what_they_met(encoder: 
     assert numbers.shape == (NEXT_ITEMS,) and found.expected.scores.shape == (1, NEXT_ITEMS, len(NEXT_SCORES))
     by_network, *by_items = numbers.reshape(len(NEXT_SCORES), -1)
     assert groups_of(by_network[:5]).count(2) >= 4
-    assert [best[0] for best in by_items] == [item_number("2-6")] * 3
+    assert [best[0] for best in by_items] == [item_number("2-6")] * len(FADING)
     assert not {item_number(name) for name in history} & set(numbers.tolist())
 
 
@@ -177,18 +176,29 @@ def test_events_of_one_moment_are_a_basket() -> None:
 def test_of_very_many_items_those_taken_most_often_have_neighbours(world: Material, monkeypatch: pytest.MonkeyPatch) -> None:
     events = world.recorded.interactions
     assert tuple(FADING) == NEXT_SCORES[1:]
-    whole = neighbours_of(events)
+    whole = neighbours_of(events).models["following"].weights
+    first, then = (events.item_ids.index(name) for name in ("2-5", "2-6"))
+    assert int(whole[first + 1].argmax()) == then
     monkeypatch.setattr("deploy.training.neighbours.MOST_ITEMS", 10)
-    few = neighbours_of(events)
-    with_neighbours = np.flatnonzero(few.weights.sum(dim=(0, 2)).numpy()) - 1
+    few = neighbours_of(events).models["cosine"].weights
+    assert few.shape == whole.shape
+    with_neighbours = np.flatnonzero(few.sum(dim=1).numpy()) - 1
     taken = np.bincount(events.items, minlength=len(events.item_ids))
     assert 0 < len(with_neighbours) <= 10 and taken[with_neighbours].min() >= np.sort(taken)[-10]
-    assert set(few.others.unique().tolist()) <= {0, *(with_neighbours + 1)}
-    assert whole.others.shape[1] == few.others.shape[1] == len(events.item_ids) + 1
-    following = FADING_NAMES.index("following")
-    first, then = (events.item_ids.index(name) + 1 for name in ("2-5", "2-6"))
-    best = int(whole.weights[following, first].argmax())
-    assert int(whole.others[following, first, best]) == then
+    assert np.flatnonzero(few.sum(dim=0).numpy()).tolist() == with_neighbours.tolist()
+
+
+@pytest.mark.parametrize("model", ["cosine", "following"])
+def test_the_strongest_others_say_what_all_others_say(model: str, world: Material, monkeypatch: pytest.MonkeyPatch) -> None:
+    events, random = world.recorded.interactions, torch.Generator().manual_seed(1)
+    items = len(events.item_ids)
+    own, counts = torch.randint(0, items + 1, (7, 5), generator=random), torch.rand(7, 5, generator=random)
+    whole = neighbours_of(events).models[model]
+    monkeypatch.setattr("deploy.training.neighbours.DENSE_ITEMS", items - 1)
+    strongest = neighbours_of(events).models[model]
+    assert isinstance(whole, AllOthers) and isinstance(strongest, StrongestOthers) and items <= KEPT
+    assert strongest(own, counts).shape == (7, items)
+    torch.testing.assert_close(strongest(own, counts), whole(own, counts))  # none speaks against another here
 
 
 def test_whitening_leaves_zeros_and_shared_parts_out(world: Material) -> None:
@@ -324,8 +334,8 @@ def test_a_version_for_other_tensors_is_refused(project: Settings) -> None:
     versions = EncoderVersions.of(project)
     with versions.being_made() as (number, _):
         pass
-    (versions.path(number) / INPUTS).write_text("HISTORY_VECTORS HISTORY_TYPES")
-    with pytest.raises(ConfigError, match="other tensors than are sent now"):
+    (versions.path(number) / TENSORS).write_text("HISTORY_VECTORS HISTORY_TYPES")
+    with pytest.raises(ConfigError, match="other tensors than are in use now"):
         activate(number, project, print)
     assert versions.active == PLAIN
 

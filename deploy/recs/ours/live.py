@@ -14,7 +14,6 @@ from deploy.recs.contender import OnDone, Params
 from deploy.recs.recommender import Recommender
 from deploy.recs.recorded import RecordedData
 from deploy.recs.split import Split
-from schemas.errors import ConfigError
 from schemas.settings import load_settings
 
 if TYPE_CHECKING:
@@ -23,7 +22,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class LiveContender:
-    """States by the fold, candidates by the sources, scores by the ranker; no item that the user met before."""
+    """States by the fold, candidates by the sources, scores by the ranker; repeats where they are asked for."""
 
     data: RecordedData
     name: str = LIVE
@@ -45,18 +44,12 @@ class LiveContender:
         return iter(())
 
     def fitted(self, split: Split, params: Params, seed: int, on_done: OnDone) -> Recommender:
-        """Learned from earlier cuts inside what is known, then from all of it.
-
-        Raises:
-            ConfigError: items met before are asked for.
-        """
+        """Learned from earlier cuts inside what is known, then from all of it."""
         from deploy.recs.ours.portrait import earlier_windows
         from deploy.training.learning import RANKER, Learner, Recipe, same_threads
         from deploy.training.replayed import Replayed
         from deploy.training.served_lists import ServedLists
 
-        if not split.remove_seen:
-            raise ConfigError("lists of the live path never hold what a user met before, and this protocol asks for repeats")
         settings = load_settings()
         with tempfile.TemporaryDirectory() as scratch, same_threads():
             folder = Path(scratch) / "2"
