@@ -9,13 +9,11 @@ DEMOGRAPHICS_DIM = 4
 """DEMOGRAPHICS holds: age / 100 (0 unknown), then one-hot male, female, other."""
 
 NEXT_ITEMS = 160
-"""Items that user_encoder expects next of each user: 20 by each of NEXT_SCORES, so perhaps some more than once."""
+"""Items that user_encoder expects next of each user: 40 by each of NEXT_SCORES, so perhaps some more than once."""
 
-NEXT_SCORES = (
-    "log_share", "ease", "ease_fading", "ease_recent", "cosine_fading", "cosine_recent", "following", "following_recent"
-)  # fmt: skip
+NEXT_SCORES = ("log_share", "ease", "cosine", "following")
 """What it says of each: the logarithm of the share that the sequence network gives it, and what three item-to-item models add
-up to over the history (deploy/recs/item_models.py), which fades slowly, fast or not at all (deploy/training/neighbours.py)."""
+up to over the history (deploy/recs/item_models.py)."""
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from consumers.catalogue import Catalogue, Floats
+from consumers.catalogue import Catalogue, Floats, Rows
 from consumers.encoded_users import NextItems
 from consumers.lists import sources
 from consumers.lists.candidates import Candidates, Offer, Source, merge
@@ -115,8 +115,11 @@ class ListMaker:
         now_ms: int,
         seeds: Sequence[int],
         expected: NextItems | None = None,
+        also: Rows | None = None,
     ) -> Iterator["Offered"]:
         """The candidates of these users with all that a ranker is told of them, in blocks of users that fit memory.
+
+        `also` [users, n] are rows that are candidates whatever the sources offer, -1 where there is none.
 
         Raises:
             Retryable: as `follow`.
@@ -130,11 +133,30 @@ class ListMaker:
         for start in range(0, len(states), size):
             part = slice(start, start + size)
             next_items = NextItems(expected.numbers[part], expected.scores[part])
-            yield self._offered(states[part], user_vectors[part], shelf, seeds[part], next_items)
+            more = None if also is None else also[part]
+            yield self._offered(states[part], user_vectors[part], shelf, seeds[part], next_items, more)
+
+    def told_of(
+        self, rows: Rows, states: Sequence[UserState], user_vectors: Floats, now_ms: int, expected: NextItems
+    ) -> "Offered":
+        """As `offered`, of these rows [users, n] alone and in their order; -1 of those that a user may not be shown.
+
+        For few users: they are one block.
+        """
+        [found] = self.offered(states, user_vectors, now_ms, [0] * len(states), expected, rows)
+        candidates = found.candidates
+        ordered = np.where(candidates.rows >= 0, candidates.rows, np.iinfo(np.int64).max)
+        at = np.stack([np.searchsorted(own, asked) for own, asked in zip(ordered, rows, strict=True)])
+        at = np.minimum(at, ordered.shape[1] - 1)
+        there = (np.take_along_axis(ordered, at, axis=1) == rows) & (rows >= 0)
+        kept = candidates.taken(at)
+        kept = Candidates(np.where(there, kept.rows, -1), kept.sources, kept.closeness, kept.origins)
+        return found._replace(candidates=kept, features=np.take_along_axis(found.features, at[:, :, None], axis=1))
 
     def _offered(
-        self, states: Sequence[UserState], user_vectors: Floats, shelf: Shelf, seeds: Sequence[int], expected: NextItems
-    ) -> "Offered":
+        self, states: Sequence[UserState], user_vectors: Floats, shelf: Shelf, seeds: Sequence[int], expected: NextItems,
+        also: Rows | None,
+    ) -> "Offered":  # fmt: skip
         rules, catalogue = self.rules, self._catalogue
         searched = self._search(states, user_vectors, shelf)
         repeats_at_ms = shelf.now_ms if self.repeats else None
@@ -144,7 +166,7 @@ class ListMaker:
                 users.blocked[user] = np.concatenate([users.blocked[user], hidden])
         concept_tastes = self._concepts.tastes(users.liked, users.liked_weights)
         draws = draw(users, shelf, Chance.of(rules.explore, rules.top_k), rules.top_k, catalogue) if rules.explore else None
-        candidates = self.retrieve(users, concept_tastes, shelf, searched, draws)
+        candidates = self.retrieve(users, concept_tastes, shelf, searched, draws, also)
         features = self.features(candidates, users, concept_tastes, shelf)
         return Offered(users, shelf, concept_tastes, candidates, features, draws)
 
@@ -183,10 +205,11 @@ class ListMaker:
         shelf: Shelf,
         searched: "Future[Offer] | None",
         draws: Draws | None,
+        also: Rows | None = None,
     ) -> Candidates:
         """What the sources offer these users, without what they may not be shown; `searched` is the index's offer, if any.
 
-        `draws` are what is left to chance, if anything is.
+        `draws` are what is left to chance, if anything is; `also` are more rows, of no source.
         """
         rules, catalogue = self.rules, self._catalogue
         offers = [
@@ -199,6 +222,8 @@ class ListMaker:
         ]
         if draws is not None:
             offers.append(Offer(Source.EXPLORATION, draws.rows))
+        if also is not None:
+            offers.append(Offer(Source(0), also))
         if self._concepts:
             names = sources.strongest(concept_tastes)
             offers.append(sources.carrying(Source.CONCEPT, names, self._concepts.table, shelf))

@@ -35,6 +35,7 @@ class ShownList:
     places: int
     shown_at_ms: int
     items: Sequence[ShownItem]
+    made_at_ms: int = 0
 
 
 @dataclass
@@ -75,7 +76,9 @@ def joined(
         shown = _shown(by_id[list_id], impression, clicks[list_id])
         found.left_out["items that the list did not have there"] += len(impression.items) - len(shown)
         if shown:
-            found.lists.append(ShownList(impression.user_id, len(by_id[list_id].items), impression.shown_at_ms, shown))
+            published = by_id[list_id]
+            places, made_at_ms = len(published.items), published.generated_at_ms
+            found.lists.append(ShownList(impression.user_id, places, impression.shown_at_ms, shown, made_at_ms))
     found.left_out += Counter()  # drops zeros
     return found
 

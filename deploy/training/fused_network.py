@@ -18,6 +18,8 @@ Numbers = npt.NDArray[np.int64]
 DIRECTIONS = 64
 """Of the text encoder's space that are kept."""
 FACTS_HIDDEN = 16
+NEW_SHARE = 0.1
+"""Of the items, drawn anew for each batch, are learned from as if they were new."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +57,7 @@ class FusedNetwork(SequenceNetwork):
         super().__init__(items, shape, content)
         assert self.content_part is not None
         self.said_part = self.content_part
+        self.newcomer = nn.Parameter(torch.zeros(shape.dim))
         self.tag_part = nn.Linear(content.shape[1], shape.dim, bias=False)
         self.profile_part = nn.Linear(content.shape[1], shape.dim, bias=False)
         last = nn.Linear(FACTS_HIDDEN, shape.dim, bias=False)
@@ -62,8 +65,23 @@ class FusedNetwork(SequenceNetwork):
         for part in (self.tag_part, self.profile_part, last):
             nn.init.normal_(part.weight, std=0.02 / part.in_features**0.5)
 
-    def fused(self, hidden: Tensor, tag: Tensor, profile: Tensor, demographics: Tensor) -> Tensor:
-        """[n, dim] of the last place of a history, with the rest [n, c], [n, c], [n, 4]: [n, dim]."""
+    def item_table(self) -> Tensor:
+        """As of any network; while it learns, some items have no id part, so that it learns what to make of a new one.
+
+        After DropoutNet (Volkovs et al. 2017).
+        """
+        ids: Tensor = self.ids.weight
+        if self.training:
+            ids = ids * (torch.rand(len(ids), 1, device=ids.device) >= NEW_SHARE)
+        table: Tensor = ids + self.said_part(self.content)
+        return table
+
+    def fused(self, hidden: Tensor, met: Tensor, tag: Tensor, profile: Tensor, demographics: Tensor) -> Tensor:
+        """[n, dim] of the last place of a history, with the rest [n, c], [n, c], [n, 4]: [n, dim].
+
+        `met` [n] is False where there is no history.
+        """
+        hidden = torch.where(met.unsqueeze(-1), hidden, self.newcomer)
         facts = self.facts_part(demographics) * (demographics != 0).any(dim=1, keepdim=True)
         fused: Tensor = hidden + self.tag_part(tag) + self.profile_part(profile) + facts
         return fused
@@ -98,7 +116,7 @@ class ServedEncoder(nn.Module):
         """Vectors float32 [n, d] of unit length, zeros where nothing is known; the items expected next, and their shares."""
         places, items, types, ages, values = newest_last(self.length, places, items, types, ages, values)
         there = types != 0
-        network = self.network
+        network, met = self.network, there.any(dim=1)
         at = torch.searchsorted(self.sorted_numbers, items).clamp(max=len(self.sorted_numbers) - 1)
         known = (self.sorted_numbers[at] == items) & there
         own_items = torch.where(known, self.places[at], 0)
@@ -108,6 +126,7 @@ class ServedEncoder(nn.Module):
         gaps, rated = gap_buckets(ages, there), value_buckets(values, there)
         fused = network.fused(
             network.read(own + said, there, gaps, rated, types.long(), last=True)[:, -1],
+            met,
             self.white(tag),
             self.white(profile),
             demographics,
@@ -116,7 +135,7 @@ class ServedEncoder(nn.Module):
         shares = torch.log_softmax(fused @ table[1:].T + network.item_bias[1:], dim=-1)
         numbers, scores = self.neighbours.expected(shares, own_items, types, ages, self.numbers)
         user = nn.functional.normalize(fused @ network.said_part.weight @ self.directions.T, dim=1)
-        anything = there.any(dim=1) | (tag != 0).any(dim=1) | (profile != 0).any(dim=1)
+        anything = met | (tag != 0).any(dim=1) | (profile != 0).any(dim=1)
         return user * anything.unsqueeze(-1), numbers, scores
 
     def white(self, vectors: Tensor) -> Tensor:

@@ -20,6 +20,7 @@ from deploy.recs.ours.network_training import FittedNetwork, Schedule, fit_netwo
 from deploy.recs.ours.portrait import judge_of
 from deploy.recs.ours.ranker import Lesson, train_ranker
 from deploy.recs.split import Split, even_sample
+from deploy.training.clicked import Clicked, ShownLists, clicked_lesson, clicks_told, taught
 from deploy.training.declared_loss import DeclaredLoss
 from deploy.training.fused_network import FusedNetwork, ServedEncoder, Whitening
 from deploy.training.lessons import as_file, lesson
@@ -49,12 +50,13 @@ class Recipe:
 
 @dataclass
 class Learner:
-    """Learns by a recipe; `note` is told loss and NDCG@10 of every epoch."""
+    """Learns by a recipe, and what users clicked in `shown` lists; `note` is told loss and NDCG@10 of every epoch."""
 
     material: Material
     settings: Settings
     encode: Encode
     recipe: Recipe = field(default_factory=Recipe)
+    shown: ShownLists = field(default_factory=ShownLists.none)
     on_step: OnStep = lambda step, done, total: None
     note: Callable[[str, int, dict[str, float]], None] = lambda name, epoch, figures: None
 
@@ -70,7 +72,8 @@ class Learner:
         `windows` are earlier cuts inside these events, the newest first: it decides for how many epochs networks are fitted,
         and with `measure` it is asked about by what was learned before it.
         """
-        newest, epochs, lessons = windows[0], 0, list[Lesson]()
+        newest, epochs, until_ms = windows[0], 0, None
+        lessons, clicked = list[Lesson](), list[Clicked | None]()
         found: dict[str, Any] = {}
         with tempfile.TemporaryDirectory() as scratch:
             for number, window in enumerate(windows, start=1):
@@ -83,11 +86,15 @@ class Learner:
                     replayed = Replayed(window.train, self.material, self.settings, self.encode)
                     users = np.random.default_rng(self.recipe.seed).permutation(len(window.users))[:MOST_TAUGHT]
                     lessons.append(lesson(window, replayed, encoder, users.astype(np.int32)))
+                    clicked.append(clicked_lesson(window, until_ms, self.shown, events, replayed, encoder, self.settings.fold))
+                until_ms = window.cut_ms
                 if number == 1:
                     measured_by = encoder, replayed
             if measure and len(lessons) > 1:
                 with self._step("measuring"):
-                    found = self.measured(newest, lessons[1:], *measured_by)
+                    found = self.measured(newest, [*lessons[1:], *taught(clicked[1:])], *measured_by)
+                    found |= clicks_told(clicked, lessons[1:], self.recipe.seed)
+        lessons += taught(clicked)
         ranker = train_ranker(lessons, self.recipe.seed)
         fitted = self.fit(events, "network", epochs, newest)
         self.export(fitted, folder, not newest.remove_seen)

@@ -16,16 +16,8 @@ DENSE_ITEMS = 2_048
 """Up to so many items all others of each are kept, which is exact and the faster way; of more, the strongest KEPT."""
 KEPT = 128
 EACH = NEXT_ITEMS // len(NEXT_SCORES)
-FADING: dict[str, tuple[str, float]] = {
-    "ease": ("ease", 1.0),
-    "ease_fading": ("ease", 0.9),
-    "ease_recent": ("ease", 0.6),
-    "cosine_fading": ("cosine", 0.9),
-    "cosine_recent": ("cosine", 0.6),
-    "following": ("following", 0.8),
-    "following_recent": ("following", 0.4),
-}
-"""By the score's name, its model, and what an event counts for against one of the basket after it."""
+FADING = {"ease": 0.9, "cosine": 0.6, "following": 0.4}
+"""What an event counts for against one of the basket after it."""
 OUT = -1e9
 
 
@@ -97,7 +89,7 @@ class Neighbours(nn.Module):
         """Of all items by each of FADING, [n, items] each."""
         speaks = (own_items > 0) & ~torch.isin(types, self.against)
         ago = baskets_ago(ages_h, types != 0)
-        return [self.models[model](own_items, speaks * fading**ago) for model, fading in FADING.values()]
+        return [self.models[model](own_items, speaks * fading**ago) for model, fading in FADING.items()]
 
 
 def baskets_ago(ages_h: Tensor, there: Tensor) -> Tensor:

@@ -24,6 +24,7 @@ from deploy.recs.ours.portrait import earlier_windows
 from deploy.recs.recorded import from_dataset
 from deploy.recs.split import Split
 from deploy.training.card import model_card
+from deploy.training.clicked import ShownLists
 from deploy.training.learning import ENCODER, Learner, Recipe
 from deploy.training.material import Material, read_material
 from deploy.training.topics_folder import write_topics
@@ -63,8 +64,9 @@ def run(asked: Asked) -> None:
     with steps.step("reading events, encoding items"):
         material = read_material(from_dataset(dataset), encoder.encode)
         encoder.keep()
+        shown = ShownLists.read(asked.data, settings)
     protocol, windows = newest_windows(material, settings.profiler.repeats == "learned")
-    console.print(sentence(material, protocol, windows), soft_wrap=True)
+    console.print(sentence(material, protocol, windows, shown), soft_wrap=True)
     recipe = Recipe(seed=asked.seed)
     recipe = replace(recipe, schedule=replace(recipe.schedule, epochs=asked.epochs))
     tried: list[dict[str, Any]] = []
@@ -75,7 +77,13 @@ def run(asked: Asked) -> None:
     with versions.being_made() as (version, folder), board_of(version, recipe, settings) as board:
         with Shown(steps) as show:
             learner = Learner(
-                material, settings, encoder.encode, recipe, show, lambda part, step, figures: board.note(step, figures, part)
+                material,
+                settings,
+                encoder.encode,
+                recipe,
+                shown,
+                show,
+                lambda part, step, figures: board.note(step, figures, part),
             )
             found = learner.learn(material.recorded.interactions, windows, folder)
         encoder.keep()
@@ -141,12 +149,13 @@ def newest_windows(material: Material, repeats: bool) -> tuple[str, list[Split]]
     return protocol, [newest, *earlier_windows(newest)[:1]]
 
 
-def sentence(material: Material, protocol: str, windows: list[Split]) -> str:
+def sentence(material: Material, protocol: str, windows: list[Split], shown: ShownLists) -> str:
     """What is learned from."""
     events = material.recorded.interactions
+    clicks = f", and what was clicked of {len(shown.lists):,} lists that were seen" if shown.lists else ""
     return (
         f"{len(events):,} events of {len(events.user_ids):,} users, {len(material.recorded.items):,} items described; "
-        f"cut by {protocol}: {' and '.join(f'{len(window.users):,}' for window in windows)} users teach the ranker"
+        f"cut by {protocol}: {' and '.join(f'{len(window.users):,}' for window in windows)} users teach the ranker{clicks}"
     )
 
 

@@ -54,7 +54,11 @@ class LiveContender:
         with tempfile.TemporaryDirectory() as scratch, same_threads():
             folder = Path(scratch) / "2"
             learner = Learner(
-                self.material, settings, self.encoder.encode, Recipe(seed=seed), lambda step, done, total: on_done(done, total)
+                self.material,
+                settings,
+                self.encoder.encode,
+                Recipe(seed=seed),
+                on_step=lambda step, done, total: on_done(done, total),
             )
             learner.learn(split.train, earlier_windows(split), folder, measure=False)
             ranker = (folder / RANKER).read_text(encoding="utf-8")

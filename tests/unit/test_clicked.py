@@ -1,0 +1,160 @@
+"""What the ranker learns from lists that were seen."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from consumers.lists.ranking import FEATURES
+from deploy.evaluation.models import UserEncoder
+from deploy.feedback.shown_lists import ShownItem, ShownList, joined
+from deploy.recs.ours.evidence import Candidates
+from deploy.recs.ours.ranker import Lesson, train_ranker
+from deploy.recs.split import Split
+from deploy.training.clicked import (
+    LEAST_LOOKED_AT,
+    Clicked,
+    ShownLists,
+    clicked_first,
+    clicked_lesson,
+    clicks_told,
+    taught,
+)
+from schemas.settings import FoldSettings, Settings
+from tests.unit.feedback_world import LOOKED_AT, NOW_MS, PLACES, World
+from tests.unit.training_cases import material
+
+ROUNDS = 24
+
+
+@pytest.fixture(scope="module")
+def world() -> World:
+    return World(explore=0.5)
+
+
+@pytest.fixture(scope="module")
+def shown(world: World) -> ShownLists:
+    return ShownLists(joined(*world.shown(ROUNDS), attribution_s=60).lists)
+
+
+def window(cut_ms: int = NOW_MS - 1) -> Split:
+    events = material().recorded.interactions
+    return Split("time-cut", events, np.arange(1, dtype=np.int32), [events.items[:1]], True, cut_ms)
+
+
+def lesson_of(world: World, shown: ShownLists, cut_ms: int = NOW_MS - 1, until_ms: int | None = None) -> Clicked | None:
+    events = material().recorded.interactions
+    return clicked_lesson(window(cut_ms), until_ms, shown, events, world.replayed, UserEncoder(), FoldSettings())
+
+
+def test_a_lesson_is_what_the_live_path_told_of_what_was_shown(world: World, shown: ShownLists) -> None:
+    found = lesson_of(world, shown)
+    assert found is not None
+    lists = shown.clicked_between(0, None)
+    candidates, catalogue = found.lesson.candidates, world.replayed.catalogue
+    assert len(candidates.items) == len(lists) > ROUNDS
+    users = {user_id: place for place, user_id in enumerate(world.user_ids)}
+    for row in range(0, len(lists), 97):
+        one = lists[row]
+        assert [catalogue.item_ids[item] for item in candidates.items[row]] == [item.item_id for item in one.items]
+        assert found.places[row].tolist() == list(range(PLACES)) and candidates.there[row].all()
+        state = world.replayed.states[users[one.user_id]]
+        vectors, expected, _ = world.replayed.encoded([state], UserEncoder())
+        [offered] = world.replayed.maker.offered([state], vectors, one.made_at_ms, [0], expected, candidates.items[[row]])
+        places = [offered.candidates.rows[0].tolist().index(item) for item in candidates.items[row]]
+        np.testing.assert_allclose(
+            candidates.features[row, :, : len(FEATURES)], offered.features[0, places], rtol=1e-4, atol=1e-5
+        )
+
+
+def test_a_click_counts_by_how_little_its_place_is_looked_at(world: World, shown: ShownLists) -> None:
+    looked_at = shown.looked_at
+    assert looked_at is not None and (np.diff(looked_at) <= 0).all()
+    np.testing.assert_allclose(looked_at, LOOKED_AT, atol=0.15)
+    found = lesson_of(world, shown)
+    assert found is not None
+    clicked = np.array([[item.clicked for item in one.items] for one in shown.clicked_between(0, None)])
+    np.testing.assert_allclose(found.lesson.taken, clicked / looked_at, rtol=1e-5)
+
+
+def test_without_draws_a_click_counts_as_it_is(world: World, shown: ShownLists) -> None:
+    ranked = ShownLists([replace(one, items=[replace(item, explored=False) for item in one.items]) for one in shown.lists])
+    assert ranked.looked_at is None and ShownLists.none().looked_at is None
+    found = lesson_of(world, ranked)
+    assert found is not None and set(np.unique(found.lesson.taken)) == {0.0, 1.0}
+
+
+def test_places_that_seem_looked_at_more_than_those_before_count_as_these() -> None:
+    def drawn(position: int, clicked: bool) -> ShownItem:
+        return ShownItem("a", position, 0.5, True, False, clicked)
+
+    lists = [ShownList(f"u{user}", 3, NOW_MS, [drawn(0, user < 2), drawn(1, user < 3)]) for user in range(4)]
+    looked_at = ShownLists(lists).looked_at
+    assert looked_at is not None and looked_at.tolist() == [1, 1, 1]
+    never = ShownLists([replace(one, items=[one.items[0], drawn(1, False)]) for one in lists]).looked_at
+    assert never is not None and never[1] == pytest.approx(LEAST_LOOKED_AT)
+
+
+def test_lists_outside_the_window_and_windows_without_a_time_teach_nothing(world: World, shown: ShownLists) -> None:
+    whole, early = lesson_of(world, shown), lesson_of(world, shown, until_ms=NOW_MS + 3)
+    assert whole is not None and early is not None and len(early.places) < len(whole.places)
+    assert lesson_of(world, shown, cut_ms=NOW_MS + ROUNDS) is None
+    events = material().recorded.interactions
+    untimed = replace(window(), cut_ms=None)
+    assert clicked_lesson(untimed, None, shown, events, world.replayed, UserEncoder(), FoldSettings()) is None
+    nobody = ShownLists([replace(one, user_id="stranger") for one in shown.lists])
+    assert lesson_of(world, nobody) is None
+
+
+def test_the_state_is_that_before_the_list_was_made(world: World, shown: ShownLists) -> None:
+    events = material().recorded.interactions
+    later = replace(events, times_ms=events.times_ms + 10 * (NOW_MS - int(events.times_ms.min())))
+    same = clicked_lesson(window(), None, shown, later, world.replayed, UserEncoder(), FoldSettings())
+    found = lesson_of(world, shown)
+    assert same is not None and found is not None
+    np.testing.assert_array_equal(same.lesson.candidates.context, found.lesson.candidates.context)
+    before = replace(events, times_ms=np.full(len(events), NOW_MS - 1, np.int64))
+    more = clicked_lesson(window(), None, shown, before, world.replayed, UserEncoder(), FoldSettings())
+    assert more is not None  # the same events once more, by then: their ids are known, so nothing is folded twice
+    np.testing.assert_array_equal(more.lesson.candidates.context[:, 0], found.lesson.candidates.context[:, 0])
+
+
+def test_a_ranker_learns_what_is_clicked_and_not_where_it_stood(world: World, shown: ShownLists) -> None:
+    """Clicks on what is unlike the user's own items, most of them at the first places."""
+    found = lesson_of(world, shown)
+    assert found is not None
+    random, half = np.random.default_rng(3), len(found.places) // 2
+    likeness = found.lesson.candidates.features[:, :, FEATURES.index("similarity")]
+    unlike = likeness < np.median(likeness)
+    looks = random.random(unlike.shape) < LOOKED_AT[found.places]
+    clicked = looks & (random.random(unlike.shape) < np.where(unlike, 0.9, 0.05))
+    taken = (clicked / LOOKED_AT[found.places]).astype(np.float32)
+    teach, ask = (Lesson(part(found.lesson.candidates, rows), taken[rows]) for rows in (slice(half), slice(half, None)))
+    truth = replace(ask, taken=unlike[half:].astype(np.float32))
+    learned = clicked_first(truth, train_ranker([teach], seed=1).scores(ask.candidates))
+    as_shown = clicked_first(truth, -found.places[half:].astype(np.float32))
+    assert as_shown < 0.55 and learned > 0.9
+
+
+def part(candidates: Candidates, rows: slice) -> Candidates:
+    return Candidates(candidates.items[rows], candidates.there[rows], candidates.features[rows], candidates.context[rows])
+
+
+def test_figures_compare_rankers_with_and_without_clicks(world: World, shown: ShownLists) -> None:
+    newest, before = lesson_of(world, shown, NOW_MS + 6), lesson_of(world, shown, NOW_MS, NOW_MS + 6)
+    assert newest is not None and before is not None
+    told = clicks_told([newest, before], [before.lesson], seed=1)
+    assert set(told["clicked_first"]) == {"as shown", "without clicks", "with clicks"}
+    assert told["clicked_lists"] == {"taught": len(newest.places) + len(before.places), "asked": len(newest.places)}
+    assert 0.5 < told["clicked_first"]["with clicks"] < 1
+    assert clicks_told([newest, None], [], seed=1) == clicks_told([None, before], [], seed=1) == {}
+    assert taught([None, before]) == [before.lesson]
+    ordered = replace(before.lesson, taken=np.eye(1, PLACES, dtype=np.float32).repeat(len(before.places), axis=0))
+    assert clicked_first(ordered, -before.places.astype(np.float32)) == 1
+    assert clicked_first(ordered, before.places.astype(np.float32)) == 0
+    assert clicked_first(ordered, np.zeros(before.places.shape, np.float32)) == 0.5
+
+
+def test_a_folder_without_a_log_has_no_lists(tmp_path: Path) -> None:
+    assert ShownLists.read(tmp_path, Settings()).lists == ()
