@@ -89,8 +89,11 @@ class ShownLists:
 
 
 @dataclass(frozen=True)
-class Moments:
-    """States of users at later moments than a replay ended: what they did in between is folded on top."""
+class LaterStates:
+    """States of users at later moments than a replay ended: what they did in between is folded on top.
+
+    The replay must be of the beginning of each user's `events`: then no two events of a user have the same number as their id.
+    """
 
     replayed: Replayed
     events: Interactions
@@ -133,9 +136,9 @@ def clicked_lesson(
     """
     if window.cut_ms is None:
         return None
-    moments = Moments(replayed, events, window.cut_ms, rules)
-    lists = [one for one in shown.clicked_between(window.cut_ms, until_ms) if one.user_id in moments.users]
-    seen = [_seen(lists[start : start + LISTS_AT_ONCE], moments, encoder) for start in range(0, len(lists), LISTS_AT_ONCE)]
+    later = LaterStates(replayed, events, window.cut_ms, rules)
+    lists = [one for one in shown.clicked_between(window.cut_ms, until_ms) if one.user_id in later.users]
+    seen = [_seen(lists[start : start + LISTS_AT_ONCE], later, encoder) for start in range(0, len(lists), LISTS_AT_ONCE)]
     if not seen:
         return None
     offered = stacked(seen)
@@ -180,10 +183,10 @@ def clicked_first(lesson: Lesson, scores: Floats) -> float:
     return float((weights * before).sum() / weights.sum())
 
 
-def _seen(lists: Sequence[ShownList], moments: Moments, encoder: UserEncoder) -> Candidates:
+def _seen(lists: Sequence[ShownList], later: LaterStates, encoder: UserEncoder) -> Candidates:
     """The items of these lists with all that a ranker is told of them, in the order in which they stood."""
-    replayed = moments.replayed
-    states = [moments.state(moments.users[one.user_id], one.made_at_ms) for one in lists]
+    replayed = later.replayed
+    states = [later.state(later.users[one.user_id], one.made_at_ms) for one in lists]
     rows = np.full((len(lists), max(len(one.items) for one in lists)), -1, np.int64)
     for own, one in zip(rows, lists, strict=True):
         own[: len(one.items)] = replayed.catalogue.rows([item.item_id for item in one.items])

@@ -35,7 +35,8 @@ def train(
 
     Without --data it learns from the topics behavior-events, items, user-attributes and user-controls, which it first
     writes as Parquet into the state folder (train/topics): a folder that --data takes again. Users who were erased, or who
-    withdrew their consent to recommendations, are left out.
+    withdrew their consent to recommendations, are left out. The ranker learns from clicks on lists too, where a site sends
+    impressions.
 
     What it makes is a version of user_encoder in the state folder (models/user_encoder): an exported program that needs no
     code of Portrait, the ranker, and a model card with what was measured. A TensorBoard log is in train/runs; with

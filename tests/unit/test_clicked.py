@@ -15,15 +15,17 @@ from deploy.recs.split import Split
 from deploy.training.clicked import (
     LEAST_LOOKED_AT,
     Clicked,
+    LaterStates,
     ShownLists,
     clicked_first,
     clicked_lesson,
     clicks_told,
     taught,
 )
+from deploy.training.replayed import Replayed
 from schemas.settings import FoldSettings, Settings
 from tests.unit.feedback_world import LOOKED_AT, NOW_MS, PLACES, World
-from tests.unit.training_cases import material
+from tests.unit.training_cases import encode, material
 
 ROUNDS = 24
 
@@ -118,6 +120,20 @@ def test_the_state_is_that_before_the_list_was_made(world: World, shown: ShownLi
     more = clicked_lesson(window(), None, shown, before, world.replayed, UserEncoder(), FoldSettings())
     assert more is not None  # the same events once more, by then: their ids are known, so nothing is folded twice
     np.testing.assert_array_equal(more.lesson.candidates.context[:, 0], found.lesson.candidates.context[:, 0])
+
+
+def test_states_are_folded_on_from_where_the_replay_ended() -> None:
+    world, settings = material(), Settings()
+    events = world.recorded.interactions
+    middle, end = int(np.median(events.times_ms)), int(events.times_ms.max()) + 1
+    early = Replayed(events.part(events.times_ms < middle), world, settings, encode)
+    whole, later = Replayed(events, world, settings, encode), LaterStates(early, events, middle, settings.fold)
+    for user_id, user in later.users.items():
+        state, expected = later.state(user, end), whole.states[user]
+        assert [(one.event_time_ms, one.item_id) for one in state.events] == [
+            (one.event_time_ms, one.item_id) for one in expected.events
+        ], user_id
+        assert state.items == expected.items and later.state(user, middle) == early.states[user]
 
 
 def test_a_ranker_learns_what_is_clicked_and_not_where_it_stood(world: World, shown: ShownLists) -> None:
