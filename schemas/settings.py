@@ -135,9 +135,9 @@ class ProfilerSettings(Group):
     )
     diversity: float = Field(0.15, ge=0, le=1, description="0: by score alone; towards 1: items unlike each other")
     diversity_method: Literal["mmr", "msd", "dpp"] = "mmr"
-    repeats: Literal["learned", "never"] = Field(
-        "learned",
-        description="what users took before: in lists if user_encoder learned that people take things again, or never",
+    repeats: Literal["never", "learned"] = Field(
+        "never",
+        description="what users met before: never in lists, or where user_encoder learned that people take things again",
     )
     explore_share: float = Field(0.0, ge=0, le=0.5, description="share of the main list drawn by chance from all items")
     check_every_s: float = Field(

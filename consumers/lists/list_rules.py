@@ -27,7 +27,7 @@ class ListRules:
     explore: float = 0.0
     surfaces: Mapping[str, int] = field(default_factory=dict)
     scan_up_to: int = 10_000
-    repeats: bool = True
+    repeats: bool = False
     language: Language = "en"
 
     @classmethod

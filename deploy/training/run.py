@@ -151,11 +151,17 @@ def newest_windows(material: Material, repeats: bool) -> tuple[str, list[Split]]
 
 def sentence(material: Material, protocol: str, windows: list[Split], shown: ShownLists) -> str:
     """What is learned from."""
-    events = material.recorded.interactions
+    recorded, told = material.recorded, protocol
+    if protocol == TIME_CUT_NEW_ITEMS and default_protocol(recorded) == TIME_CUT:
+        told += (
+            f" ({recorded.repeat_share:.0%} of events repeat an item: with PORTRAIT_PROFILER__REPEATS=learned, here and where "
+            "the profiler runs, lists may hold what users took before)"
+        )
+    teachers = f"{' and '.join(f'{len(window.users):,}' for window in windows)} users teach the ranker"
     clicks = f", and what was clicked of {len(shown.lists):,} lists that were seen" if shown.lists else ""
     return (
-        f"{len(events):,} events of {len(events.user_ids):,} users, {len(material.recorded.items):,} items described; "
-        f"cut by {protocol}: {' and '.join(f'{len(window.users):,}' for window in windows)} users teach the ranker{clicks}"
+        f"{len(recorded.interactions):,} events of {len(recorded.interactions.user_ids):,} users, {len(recorded.items):,} items "
+        f"described; cut by {told}: {teachers}{clicks}"
     )
 
 

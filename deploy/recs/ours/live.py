@@ -51,6 +51,8 @@ class LiveContender:
         from deploy.training.served_lists import ServedLists
 
         settings = load_settings()
+        repeats = settings.profiler.model_copy(update={"repeats": "never" if split.remove_seen else "learned"})
+        settings = settings.model_copy(update={"profiler": repeats})
         with tempfile.TemporaryDirectory() as scratch, same_threads():
             folder = Path(scratch) / "2"
             learner = Learner(
