@@ -160,8 +160,8 @@ def sentence(material: Material, protocol: str, windows: list[Split], shown: Sho
     teachers = f"{' and '.join(f'{len(window.users):,}' for window in windows)} users teach the ranker"
     clicks = f", and what was clicked of {len(shown.lists):,} lists that were seen" if shown.lists else ""
     return (
-        f"{len(recorded.interactions):,} events of {len(recorded.interactions.user_ids):,} users, {len(recorded.items):,} items "
-        f"described; cut by {told}: {teachers}{clicks}"
+        f"{len(recorded.interactions):,} events of {len(recorded.interactions.user_ids):,} users, "
+        f"{len(recorded.items):,} items described; cut by {told}: {teachers}{clicks}"
     )
 
 
