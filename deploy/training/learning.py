@@ -92,10 +92,9 @@ class Learner:
                     measured_by = encoder, replayed
             if measure and len(lessons) > 1:
                 with self._step("measuring"):
-                    found = self.measured(newest, [*lessons[1:], *taught(clicked[1:])], *measured_by)
+                    found = self.measured(newest, lessons[1:], taught(clicked[1:]), *measured_by)
                     found |= clicks_told(clicked, lessons[1:], self.recipe.seed)
-        lessons += taught(clicked)
-        ranker = train_ranker(lessons, self.recipe.seed)
+        ranker = train_ranker([*lessons, *taught(clicked)], self.recipe.seed)
         fitted = self.fit(events, "network", epochs, newest)
         self.export(fitted, folder, not newest.remove_seen)
         (folder / RANKER).write_text(as_file(ranker, lessons, not newest.remove_seen).model_dump_json(), encoding="utf-8")
@@ -134,11 +133,14 @@ class Learner:
         torch.export.save(program, folder / ENCODER)
         (folder / RANKER).write_text("", encoding="utf-8")
 
-    def measured(self, window: Split, lessons: Sequence[Lesson], encoder: UserEncoder, replayed: Replayed) -> dict[str, Any]:
+    def measured(
+        self, window: Split, lessons: Sequence[Lesson], clicks: Sequence[Lesson], encoder: UserEncoder, replayed: Replayed
+    ) -> dict[str, Any]:
         """NDCG@10 and HR@10 of the window's lists: learned from before it, and by the plain encoder and ranker."""
         sample = even_sample(len(window.users), MOST_MEASURED)
         asked = replace(window, users=window.users[sample], truths=[window.truths[place] for place in sample])
-        learned = as_file(train_ranker(lessons, self.recipe.seed), lessons, not window.remove_seen).model_dump_json()
+        ranker = train_ranker([*lessons, *clicks], self.recipe.seed)
+        learned = as_file(ranker, lessons, not window.remove_seen).model_dump_json()
         with same_threads():
             ours = gains(ServedLists(replayed, encoder, asked, learned), asked)
             plain = gains(ServedLists(replayed, UserEncoder(), asked, ""), asked)

@@ -39,7 +39,10 @@ def candidates(users: Ints, now_ms: int, replayed: Replayed, encoder: UserEncode
 
 
 def as_file(ranker: Ranker, lessons: Sequence[Lesson], repeats: bool = False) -> RankerFile:
-    """The ranker as the profiler reads it; `spread` brings the distance from the best to the fiftieth candidate to one."""
+    """The ranker as the profiler reads it; `spread` brings the distance from the best to the fiftieth candidate to one.
+
+    `lessons` are of all that was offered, not of what was shown.
+    """
     scores = np.concatenate([np.sort(ranker.scores(one.candidates), axis=1)[:, ::-1][:, :TOP_PLACES] for one in lessons])
     there = scores[:, -1] > -1e8
     distance = float(np.median(scores[there, 0] - scores[there, -1])) if there.any() else 1.0

@@ -6,7 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from consumers.lists.ranking import FEATURES
+from consumers.lists.learned_ranker import read_ranker
+from consumers.lists.ranking import FEATURES, RankWeights
 from deploy.evaluation.models import UserEncoder
 from deploy.feedback.shown_lists import ShownItem, ShownList, joined
 from deploy.recs.ours.evidence import Candidates
@@ -22,10 +23,11 @@ from deploy.training.clicked import (
     clicks_told,
     taught,
 )
+from deploy.training.learning import Learner
 from deploy.training.replayed import Replayed
 from schemas.settings import FoldSettings, Settings
 from tests.unit.feedback_world import LOOKED_AT, NOW_MS, PLACES, World
-from tests.unit.training_cases import encode, material
+from tests.unit.training_cases import QUICK, encode, material
 
 ROUNDS = 24
 
@@ -170,6 +172,29 @@ def test_figures_compare_rankers_with_and_without_clicks(world: World, shown: Sh
     assert clicked_first(ordered, -before.places.astype(np.float32)) == 1
     assert clicked_first(ordered, before.places.astype(np.float32)) == 0
     assert clicked_first(ordered, np.zeros(before.places.shape, np.float32)) == 0.5
+
+
+def test_a_learner_teaches_its_ranker_by_clicks_too(world: World, shown: ShownLists, tmp_path: Path) -> None:
+    data = material()
+    events, day_ms = data.recorded.interactions, 86_400_000
+    first_ms = int(events.times_ms.min())
+
+    def cut(days: float) -> Split:
+        cut_ms = first_ms + round(days * day_ms)
+        users = np.arange(0, len(events.user_ids), 3, dtype=np.int32)
+        later = [events.items[(events.users == user) & (events.times_ms > cut_ms)][:1] for user in users]
+        return Split("time-cut-new-items", events.part(events.times_ms < cut_ms), users, later, True, cut_ms)
+
+    windows = [cut(6.5), cut(4.5)]
+    lists = [
+        replace(one, made_at_ms=first_ms + round((4.6 + 2.3 * place / 600) * day_ms))
+        for place, one in enumerate(shown.lists[:600])
+    ]
+    recipe = replace(QUICK, schedule=replace(QUICK.schedule, epochs=3))
+    found = Learner(data, Settings(), encode, recipe, ShownLists(lists)).learn(events, windows, tmp_path / "2")
+    assert found["clicked_first"].keys() == {"as shown", "without clicks", "with clicks"}
+    assert 0 < found["clicked_lists"]["asked"] < found["clicked_lists"]["taught"] <= 600 and found["ndcg10"]
+    assert read_ranker((tmp_path / "2" / "ranker.json").read_text(), RankWeights()).wants_details
 
 
 def test_a_folder_without_a_log_has_no_lists(tmp_path: Path) -> None:
