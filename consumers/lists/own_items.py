@@ -13,7 +13,7 @@ OWN_FACTS = ("own_weight", "own_share", "own_moments", "own_moments_fading", "ow
 """Of an item that its user took before: the logarithm of what their events say for it, and its share of all they say; in
 how many of the newest moments it was taken, each counting as the next, .9 or .6 of it; how lately, by weeks and by months."""
 FADING = (1.0, 0.9, 0.6)
-OFFERED = 64
+OFFERED = 128
 DAY_MS = 86_400_000
 
 

@@ -16,7 +16,6 @@ import numpy as np
 
 from consumers.fold import fold
 from deploy.evaluation.models import UserEncoder
-from deploy.feedback.estimators import examination
 from deploy.feedback.log_source import FILES, read_files, read_topics
 from deploy.feedback.shown_lists import ShownList, joined
 from deploy.recs.interactions import Floats, Interactions, Ints
@@ -34,8 +33,9 @@ LISTS_AT_ONCE = 128
 ATTRIBUTION_S = 3600.0
 """As in `portrait eval policy`."""
 MOST_LISTS = 4_000
-LEAST_LOOKED_AT = 0.05
-"""A place that is looked at less than this, or of which too few draws say anything, counts as this much."""
+POWERS = np.linspace(0, 2, 81)
+LIKELY_POWER = 1.0
+"""What is expected of a list, give or take one, until draws say otherwise."""
 
 
 @dataclass(frozen=True)
@@ -69,13 +69,23 @@ class ShownLists:
 
     @cached_property
     def looked_at(self) -> Floats | None:
-        """How much each place is looked at, the first one being 1, never rising; None where nothing was drawn by chance."""
+        """How much each place is looked at, the first one being 1; None where nothing drawn by chance was clicked.
+
+        The n-th as 1 / n to some power: place by place a few draws would say anything.
+        """
         places = max((one.places for one in self.lists), default=0)
-        found = [None if value is None else value.mean for value in examination(self.lists, places)] if places else []
-        if not found or all(value is None for value in found):
+        drawn = [(item.position, item.clicked) for one in self.lists for item in one.items if item.explored]
+        if not any(clicked for _, clicked in drawn):
             return None
-        known = np.array([np.inf if value is None else value for value in found])
-        return np.maximum(np.minimum.accumulate(np.minimum(known, 1.0)), LEAST_LOOKED_AT).astype(np.float32)
+        positions, clicks = np.array(drawn, np.int64).T
+        shown, clicked = np.bincount(positions, minlength=places), np.bincount(positions, clicks, minlength=places)
+        curves = (1.0 + np.arange(places)) ** -POWERS[:, None]
+        rates = clicked.sum() / (curves @ shown)
+        likelihood = (clicked * np.log(rates[:, None] * curves)).sum(
+            axis=1
+        )  # of Poisson counts that are `clicked.sum()` in all
+        curve: Floats = curves[np.argmax(likelihood - (POWERS - LIKELY_POWER) ** 2 / 2)].astype(np.float32)
+        return curve
 
     def clicked_between(self, from_ms: int, until_ms: int | None) -> list[ShownList]:
         """Lists made then of which something was clicked and something was not; the newest MOST_LISTS."""
