@@ -136,15 +136,20 @@ def test_events_in_the_middle_that_are_padding_are_passed_over(encoder: UserEnco
     np.testing.assert_allclose(encoder.encode(features).vectors, encoder.encode(kept).vectors, atol=1e-5)
 
 
-def test_the_exported_program_is_the_network(world: Material, artefact: Path) -> None:
+@pytest.mark.parametrize("dense_items", [1_000, 0])
+@pytest.mark.parametrize("repeats", [False, True])
+def test_the_exported_program_is_the_network(
+    world: Material, artefact: Path, dense_items: int, repeats: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("deploy.training.neighbours.DENSE_ITEMS", dense_items)
     torch.manual_seed(0)
     events, whitening = world.recorded.interactions, Whitening.of(world.item_vectors)
     network = FusedNetwork(len(events.item_ids), QUICK.shape, torch.from_numpy(whitening(world.item_vectors)))
     numbers = np.array([item_number(item_id) for item_id in events.item_ids], np.int64)
     learner = Learner(world, Settings(), encode, QUICK)
-    served = ServedEncoder(network, whitening, neighbours_of(events), numbers, QUICK.shape.length).eval()
-    folder = artefact.parent / "random"
-    learner.export(FittedNetwork(network, events, QUICK.shape.length, 1), folder)
+    served = ServedEncoder(network, whitening, neighbours_of(events, repeats), numbers, QUICK.shape.length).eval()
+    folder = artefact.parent / f"random-{dense_items}-{repeats}"
+    learner.export(FittedNetwork(network, events, QUICK.shape.length, 1), folder, repeats)
     features = users(["0-1", "0-2"], ["3-3"], length=5)
     features["HISTORY_VALUES"][0, :2] = [3.0, 5.0]
     features["TAG_VECTOR"][:] = encode(["group1"])
@@ -155,6 +160,7 @@ def test_the_exported_program_is_the_network(world: Material, artefact: Path) ->
     found = UserEncoder(folder).encode(features)
     for ours, theirs in zip((found.vectors, found.expected.numbers, found.expected.scores), expected, strict=True):
         np.testing.assert_allclose(ours, theirs.numpy(), rtol=1e-4, atol=1e-5)
+    assert (item_number("3-3") in found.expected.numbers[1]) == repeats
 
 
 def test_the_newest_events_are_kept() -> None:
