@@ -1,5 +1,6 @@
 """Portrait's own recommender, on data whose right answers are known."""
 
+import pickle
 from dataclasses import replace
 
 import numpy as np
@@ -12,6 +13,7 @@ from deploy.recs.interactions import Interactions
 from deploy.recs.item_models import MIRRORED_AT_ONCE, cosine, ease, following, require_few_items
 from deploy.recs.ours.content import DIMENSIONS, content_vectors, texts_to_encode
 from deploy.recs.ours.evidence import DAY_MS, POPULARITY_DAYS, Evidence, baskets_ago
+from deploy.recs.ours.live import LiveContender
 from deploy.recs.ours.network import NetworkShape, SequenceNetwork
 from deploy.recs.ours.network_training import FittedNetwork, Schedule, fit_network
 from deploy.recs.ours.portrait import PortraitRanker, days_for_newcomers, earlier_windows
@@ -20,6 +22,7 @@ from deploy.recs.ours.sequences import MOST_PIECES, sequences, windows
 from deploy.recs.split import Split
 from schemas.errors import ConfigError
 from schemas.messages import EVENT_TYPES
+from tests.unit import training_cases
 
 ITEMS = 30
 PURCHASE, RETURN = 1 + EVENT_TYPES.index("purchase"), 1 + EVENT_TYPES.index("return")
@@ -268,3 +271,12 @@ def test_ease_of_more_items_than_a_block_is_the_closed_form() -> None:
 def test_products_with_item_models_copy_none_of_them(cycles: Interactions) -> None:
     taken = sparse.csr_matrix(np.eye(ITEMS, dtype=np.float32))
     assert all(matrix.flags.c_contiguous for matrix in (ease(taken), cosine(taken), following(cycles)))
+
+
+def test_a_seeds_process_is_given_everything_but_the_open_encoder() -> None:
+    contender = LiveContender(training_cases.recorded())
+    vars(contender)["encoder"] = lambda texts: None  # like the open one, nothing that another process could be sent
+    vars(contender)["material"] = "made once"
+    given = pickle.loads(pickle.dumps(contender))
+    assert "encoder" not in vars(given) and given.material == "made once"
+    assert (given.name, given.data.name) == (contender.name, contender.data.name)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from deploy.evaluation.models import TextEncoder, UserEncoder
 from deploy.recs.comparison import LIVE
@@ -27,6 +27,10 @@ class LiveContender:
     data: RecordedData
     name: str = LIVE
     random: bool = True
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What a process that fits one seed is given: it opens the encoder itself, whose vectors are kept on disk."""
+        return {name: value for name, value in self.__dict__.items() if name != "encoder"}
 
     def missing(self) -> str | None:
         """It needs torch, and items that say something."""
