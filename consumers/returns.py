@@ -11,7 +11,7 @@ PRIOR = 5.0
 
 
 class Returns:
-    """Of each row how many events took it, and how many of them were by somebody who had taken it before."""
+    """Of each row how often it was taken, and how often by somebody who had taken it before."""
 
     def __init__(self, capacity: int) -> None:
         self._taken, self._again = np.zeros(capacity, np.float32), np.zeros(capacity, np.float32)

@@ -81,9 +81,8 @@ class ShownLists:
         shown, clicked = np.bincount(positions, minlength=places), np.bincount(positions, clicks, minlength=places)
         curves = (1.0 + np.arange(places)) ** -POWERS[:, None]
         rates = clicked.sum() / (curves @ shown)
-        likelihood = (clicked * np.log(rates[:, None] * curves)).sum(
-            axis=1
-        )  # of Poisson counts that are `clicked.sum()` in all
+        # Of Poisson counts; what they sum to is the same for every power.
+        likelihood = (clicked * np.log(rates[:, None] * curves)).sum(axis=1)
         curve: Floats = curves[np.argmax(likelihood - (POWERS - LIKELY_POWER) ** 2 / 2)].astype(np.float32)
         return curve
 

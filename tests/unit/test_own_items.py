@@ -16,6 +16,7 @@ from consumers.lists.ranking import PlainRanker
 from consumers.meetings import learn_from
 from consumers.returns import Returns
 from schemas.messages import BehaviorEvent, Language
+from schemas.settings import ProfilerSettings, Settings
 from schemas.state import HistoryEvent, ItemCount, UserState
 from tests.unit.synthetic import DAY_MS, NOW_MS, RULES, TOPICS, TYPE_WEIGHTS, event, shop, topic_vector, user, vectors_of
 
@@ -131,6 +132,8 @@ def test_what_was_taken_is_listed_again_only_where_that_was_learned_and_is_allow
     for making in (never, plain):
         found = listed(making)
         assert not {"music-1", "music-2", "music-3"} & set(found) and len(found) == 6
+    assert not ListRules.of(Settings()).repeats
+    assert ListRules.of(Settings(profiler=ProfilerSettings(repeats="learned"))).repeats
     refused = taker(*state.events, muted_items=["music-1"], edits={"travel": "not_interested"})
     assert "music-1" not in listed(maker(catalogue), refused) and "music-2" in listed(maker(catalogue), refused)
 
