@@ -10,7 +10,7 @@ STATE_BYTES = 2_000
 OVERWRITTEN = 16
 """Times each state, on average."""
 TIMES_ALIVE = 6
-"""So small a store has a large fixed part: files not yet compacted. Unless compaction is asked for it is 10 times what is alive."""
+"""So small a store has a large fixed part: files not yet compacted. Unless compaction is asked for it is 10."""
 
 
 def test_what_is_overwritten_is_freed(tmp_path: Path) -> None:
