@@ -42,7 +42,14 @@ ITEM_VECTORS = Topic("item-vectors", Key.ITEM_ID, "compact", "ItemVector")
 USER_STATE = Topic("user-state", Key.USER_ID, "compact", "UserState in the state codec (not JSON)")
 PROFILE_REQUESTS = Topic("profile-requests", Key.USER_ID, "delete", "ProfileRequest; null cancels", DAY_MS)
 USER_PROFILES = Topic("user-profiles", Key.USER_ID, "compact", "UserProfile")
-RECOMMENDATIONS = Topic("recommendations", Key.USER_ID, "compact,delete", "Recommendations", 7 * DAY_MS)
+RECOMMENDATIONS = Topic(
+    "recommendations",
+    Key.USER_ID,
+    "compact,delete",
+    "Recommendations",
+    7 * DAY_MS,
+    {"min.compaction.lag.ms": str(2 * DAY_MS)},  # KIP-58: what was seen of a list is learned from the next day
+)
 DEAD_LETTERS = Topic(
     "dead-letters",
     Key.SOURCE,

@@ -19,6 +19,9 @@ from deploy.feedback.shown_lists import ShownItem, ShownList
 Reals = npt.NDArray[np.float64]
 DRAWS = 1000
 INTERVAL = (2.5, 97.5)
+POWERS = np.linspace(0, 2, 81)
+LIKELY_POWER = 1.0
+"""What is expected of a list, give or take one, until draws say otherwise."""
 LARGEST_WEIGHT = 1000.0
 """Weights beyond it are cut, and counted: few lists must not decide alone."""
 
@@ -180,6 +183,24 @@ def examination(lists: Sequence[ShownList], places: int, seed: int = 0) -> list[
         Value(float(look), *map(float, np.nanpercentile(again[:, place], INTERVAL))) if np.isfinite(look) else None
         for place, look in enumerate(looks)
     ]
+
+
+def place_curve(lists: Sequence[ShownList], places: int) -> Reals | None:
+    """`examination` as a curve, [places]: the n-th place is looked at as 1 / n to some power; None where no draw was clicked.
+
+    For few draws: place by place they would say anything.
+    """
+    drawn = [(item.position, item.clicked) for one in lists for item in one.items if item.explored]
+    if not any(clicked for _, clicked in drawn):
+        return None
+    positions, clicks = np.array(drawn, np.int64).T
+    shown, clicked = np.bincount(positions, minlength=places), np.bincount(positions, clicks, minlength=places)
+    curves = (1.0 + np.arange(places)) ** -POWERS[:, None]
+    rates = clicked.sum() / (curves @ shown)
+    # Of Poisson counts; what they sum to is the same for every power.
+    likelihood = (clicked * np.log(rates[:, None] * curves)).sum(axis=1)
+    curve: Reals = curves[np.argmax(likelihood - (POWERS - LIKELY_POWER) ** 2 / 2)]
+    return curve
 
 
 def _draws_by_place(lists: Sequence[ShownList], users: Mapping[str, int], places: int) -> Reals:

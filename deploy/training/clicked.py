@@ -9,92 +9,25 @@ place is looked at is read off what was drawn by chance.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from consumers.fold import fold
 from deploy.evaluation.models import UserEncoder
-from deploy.feedback.log_source import FILES, read_files, read_topics
-from deploy.feedback.shown_lists import ShownList, joined
+from deploy.feedback.shown_lists import ShownList
 from deploy.recs.interactions import Floats, Interactions, Ints
 from deploy.recs.ours.evidence import Candidates
 from deploy.recs.ours.portrait import stacked
 from deploy.recs.ours.ranker import Lesson, train_ranker
 from deploy.recs.split import Split
 from deploy.training.replayed import Replayed, event_at
-from deploy.training.topics_folder import Hidden
-from schemas.settings import FoldSettings, Settings
+from deploy.training.seen_lists import SeenLists
+from schemas.settings import FoldSettings
 from schemas.state import UserState, decode_state, encode_state
 from schemas.topics import BEHAVIOR_EVENTS
 
 LISTS_AT_ONCE = 128
-ATTRIBUTION_S = 3600.0
-"""As in `portrait eval policy`."""
-MOST_LISTS = 4_000
-POWERS = np.linspace(0, 2, 81)
-LIKELY_POWER = 1.0
-"""What is expected of a list, give or take one, until draws say otherwise."""
-
-
-@dataclass(frozen=True)
-class ShownLists:
-    """Lists that users saw, by the code of `deploy.feedback`, in the order in which they were made."""
-
-    lists: Sequence[ShownList]
-
-    @classmethod
-    def none(cls) -> Self:
-        """Where no site sends impressions."""
-        return cls(())
-
-    @classmethod
-    def read(cls, folder: Path | None, settings: Settings) -> Self:
-        """From the topics, without users who may not be learned from, or from a folder with all files of such a log.
-
-        Raises:
-            ConfigError: there is no Kafka, or a topic is missing.
-        """
-        if folder is not None:
-            if not all((folder / name).is_file() for name in FILES):
-                return cls.none()
-            log = read_files(folder)
-            return cls(joined(log.lists, log.impressions, log.events, ATTRIBUTION_S).lists)
-        log, hidden = read_topics(settings), Hidden.of(settings)
-        seen = [
-            one for one in log.impressions if not hidden.covers(one) and not hidden.erased_after(one.user_id, one.shown_at_ms)
-        ]
-        return cls(joined(log.lists, seen, log.events, ATTRIBUTION_S).lists)
-
-    @cached_property
-    def looked_at(self) -> Floats | None:
-        """How much each place is looked at, the first one being 1; None where nothing drawn by chance was clicked.
-
-        The n-th as 1 / n to some power: place by place a few draws would say anything.
-        """
-        places = max((one.places for one in self.lists), default=0)
-        drawn = [(item.position, item.clicked) for one in self.lists for item in one.items if item.explored]
-        if not any(clicked for _, clicked in drawn):
-            return None
-        positions, clicks = np.array(drawn, np.int64).T
-        shown, clicked = np.bincount(positions, minlength=places), np.bincount(positions, clicks, minlength=places)
-        curves = (1.0 + np.arange(places)) ** -POWERS[:, None]
-        rates = clicked.sum() / (curves @ shown)
-        # Of Poisson counts; what they sum to is the same for every power.
-        likelihood = (clicked * np.log(rates[:, None] * curves)).sum(axis=1)
-        curve: Floats = curves[np.argmax(likelihood - (POWERS - LIKELY_POWER) ** 2 / 2)].astype(np.float32)
-        return curve
-
-    def clicked_between(self, from_ms: int, until_ms: int | None) -> list[ShownList]:
-        """Lists made then of which something was clicked and something was not; the newest MOST_LISTS."""
-        found = [
-            one
-            for one in self.lists
-            if from_ms <= one.made_at_ms and (until_ms is None or one.made_at_ms < until_ms)
-            if 0 < sum(item.clicked for item in one.items) < len(one.items)
-        ]
-        return sorted(found, key=lambda one: one.made_at_ms)[-MOST_LISTS:]
 
 
 @dataclass(frozen=True)
@@ -136,7 +69,7 @@ class Clicked(NamedTuple):
 
 
 def clicked_lesson(
-    window: Split, until_ms: int | None, shown: ShownLists, events: Interactions, replayed: Replayed, encoder: UserEncoder,
+    window: Split, until_ms: int | None, seen: SeenLists, events: Interactions, replayed: Replayed, encoder: UserEncoder,
     rules: FoldSettings,
 ) -> Clicked | None:  # fmt: skip
     """Of the lists made from the window's cut until `until_ms`, by a replay and an encoder that know nothing from after it.
@@ -146,17 +79,17 @@ def clicked_lesson(
     if window.cut_ms is None:
         return None
     later = LaterStates(replayed, events, window.cut_ms, rules)
-    lists = [one for one in shown.clicked_between(window.cut_ms, until_ms) if one.user_id in later.users]
-    seen = [_seen(lists[start : start + LISTS_AT_ONCE], later, encoder) for start in range(0, len(lists), LISTS_AT_ONCE)]
-    if not seen:
+    lists = [one for one in seen.clicked_between(window.cut_ms, until_ms) if one.user_id in later.users]
+    told = [_told(lists[start : start + LISTS_AT_ONCE], later, encoder) for start in range(0, len(lists), LISTS_AT_ONCE)]
+    if not told:
         return None
-    offered = stacked(seen)
+    offered = stacked(told)
     places, clicked = np.zeros(offered.items.shape, np.int32), np.zeros(offered.items.shape, np.float32)
     for stood, counts, one in zip(places, clicked, lists, strict=True):
         stood[: len(one.items)] = [item.position for item in one.items]
         counts[: len(one.items)] = [item.clicked for item in one.items]
-    if shown.looked_at is not None:
-        clicked /= shown.looked_at[places]
+    if seen.looked_at is not None:
+        clicked /= seen.looked_at[places]
     return Clicked(Lesson(offered, clicked * offered.there), places)
 
 
@@ -192,7 +125,7 @@ def clicked_first(lesson: Lesson, scores: Floats) -> float:
     return float((weights * before).sum() / weights.sum())
 
 
-def _seen(lists: Sequence[ShownList], later: LaterStates, encoder: UserEncoder) -> Candidates:
+def _told(lists: Sequence[ShownList], later: LaterStates, encoder: UserEncoder) -> Candidates:
     """The items of these lists with all that a ranker is told of them, in the order in which they stood."""
     replayed = later.replayed
     states = [later.state(later.users[one.user_id], one.made_at_ms) for one in lists]

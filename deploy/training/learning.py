@@ -20,13 +20,14 @@ from deploy.recs.ours.network_training import FittedNetwork, Schedule, fit_netwo
 from deploy.recs.ours.portrait import judge_of
 from deploy.recs.ours.ranker import Lesson, train_ranker
 from deploy.recs.split import Split, even_sample
-from deploy.training.clicked import Clicked, ShownLists, clicked_lesson, clicks_told, taught
+from deploy.training.clicked import Clicked, clicked_lesson, clicks_told, taught
 from deploy.training.declared_loss import DeclaredLoss
 from deploy.training.fused_network import FusedNetwork, ServedEncoder, Whitening
 from deploy.training.lessons import as_file, lesson
 from deploy.training.material import Encode, Material
 from deploy.training.neighbours import neighbours_of
 from deploy.training.replayed import Replayed
+from deploy.training.seen_lists import SeenLists
 from deploy.training.served_lists import ServedLists
 from schemas.settings import Settings
 from schemas.tensors import DEMOGRAPHICS_DIM, EMBEDDING_DIM
@@ -50,13 +51,13 @@ class Recipe:
 
 @dataclass
 class Learner:
-    """Learns by a recipe, and what users clicked in `shown` lists; `note` is told loss and NDCG@10 of every epoch."""
+    """Learns by a recipe, and what users clicked in lists they have `seen`; `note` is told loss and NDCG@10 of every epoch."""
 
     material: Material
     settings: Settings
     encode: Encode
     recipe: Recipe = field(default_factory=Recipe)
-    shown: ShownLists = field(default_factory=ShownLists.none)
+    seen: SeenLists = field(default_factory=SeenLists.none)
     on_step: OnStep = lambda step, done, total: None
     note: Callable[[str, int, dict[str, float]], None] = lambda name, epoch, figures: None
 
@@ -86,7 +87,7 @@ class Learner:
                     replayed = Replayed(window.train, self.material, self.settings, self.encode)
                     users = np.random.default_rng(self.recipe.seed).permutation(len(window.users))[:MOST_TAUGHT]
                     lessons.append(lesson(window, replayed, encoder, users.astype(np.int32)))
-                    clicked.append(clicked_lesson(window, until_ms, self.shown, events, replayed, encoder, self.settings.fold))
+                    clicked.append(clicked_lesson(window, until_ms, self.seen, events, replayed, encoder, self.settings.fold))
                 until_ms = window.cut_ms
                 if number == 1:
                     measured_by = encoder, replayed

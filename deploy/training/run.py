@@ -24,9 +24,9 @@ from deploy.recs.ours.portrait import earlier_windows
 from deploy.recs.recorded import from_dataset
 from deploy.recs.split import Split
 from deploy.training.card import model_card
-from deploy.training.clicked import ShownLists
 from deploy.training.learning import ENCODER, Learner, Recipe
 from deploy.training.material import Material, read_material
+from deploy.training.seen_lists import SeenLists
 from deploy.training.topics_folder import write_topics
 from deploy.training.trials import best_recipe
 from producers.dataset import Dataset, open_dataset
@@ -58,15 +58,14 @@ def run(asked: Asked) -> None:
     torch.set_num_threads(asked.threads or os.cpu_count() or 1)
     settings, console = running_stack(load_settings()), Console(highlight=False, markup=False, emoji=False)
     meter, began, steps = MachineMeter(), time.perf_counter(), Steps(console)
-    dataset = opened(asked, settings, steps)
+    dataset, seen = opened(asked, settings, steps)
     encoder = TextEncoder(settings, console.print)
     torch.set_num_threads(asked.threads or os.cpu_count() or 1)  # the encoder takes half the cores, as it does on Triton
     with steps.step("reading events, encoding items"):
         material = read_material(from_dataset(dataset), encoder.encode)
         encoder.keep()
-        shown = ShownLists.read(asked.data, settings)
     protocol, windows = newest_windows(material, settings.profiler.repeats == "learned")
-    console.print(sentence(material, protocol, windows, shown), soft_wrap=True)
+    console.print(sentence(material, protocol, windows, seen), soft_wrap=True)
     recipe = Recipe(seed=asked.seed)
     recipe = replace(recipe, schedule=replace(recipe.schedule, epochs=asked.epochs))
     tried: list[dict[str, Any]] = []
@@ -81,7 +80,7 @@ def run(asked: Asked) -> None:
                 settings,
                 encoder.encode,
                 recipe,
-                shown,
+                seen,
                 show,
                 lambda part, step, figures: board.note(step, figures, part),
             )
@@ -127,13 +126,15 @@ def board_of(version: int, recipe: Recipe, settings: Settings) -> Board:
     )
 
 
-def opened(asked: Asked, settings: Settings, steps: Steps) -> Dataset:
+def opened(asked: Asked, settings: Settings, steps: Steps) -> tuple[Dataset, SeenLists]:
     """The folder asked for, or one with what is in the topics now."""
     if asked.data is not None:
-        return open_dataset(asked.data, asked.mapping)
+        return open_dataset(asked.data, asked.mapping), SeenLists.of_folder(asked.data)
     with steps.step("reading the topics"):
         folder = write_topics(settings, settings.runtime.folder / "train" / "topics")
-    return open_dataset(folder)
+        seen = SeenLists.of_topics(settings)
+        seen.write(folder)
+    return open_dataset(folder), seen
 
 
 def newest_windows(material: Material, repeats: bool) -> tuple[str, list[Split]]:
@@ -149,7 +150,7 @@ def newest_windows(material: Material, repeats: bool) -> tuple[str, list[Split]]
     return protocol, [newest, *earlier_windows(newest)[:1]]
 
 
-def sentence(material: Material, protocol: str, windows: list[Split], shown: ShownLists) -> str:
+def sentence(material: Material, protocol: str, windows: list[Split], seen: SeenLists) -> str:
     """What is learned from."""
     recorded, told = material.recorded, protocol
     if protocol == TIME_CUT_NEW_ITEMS and default_protocol(recorded) == TIME_CUT:
@@ -158,7 +159,7 @@ def sentence(material: Material, protocol: str, windows: list[Split], shown: Sho
             "the profiler runs, lists may hold what users took before)"
         )
     teachers = f"{' and '.join(f'{len(window.users):,}' for window in windows)} users teach the ranker"
-    clicks = f", and what was clicked of {len(shown.lists):,} lists that were seen" if shown.lists else ""
+    clicks = f", and what was clicked of {len(seen.lists):,} lists that were seen" if seen.lists else ""
     return (
         f"{len(recorded.interactions):,} events of {len(recorded.interactions.user_ids):,} users, "
         f"{len(recorded.items):,} items described; cut by {told}: {teachers}{clicks}"

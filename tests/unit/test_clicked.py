@@ -16,7 +16,6 @@ from deploy.recs.split import Split
 from deploy.training.clicked import (
     Clicked,
     LaterStates,
-    ShownLists,
     clicked_first,
     clicked_lesson,
     clicks_told,
@@ -24,6 +23,8 @@ from deploy.training.clicked import (
 )
 from deploy.training.learning import Learner
 from deploy.training.replayed import Replayed
+from deploy.training.seen_lists import FILE, SeenLists
+from schemas.errors import ConfigError
 from schemas.settings import FoldSettings, Settings
 from tests.unit.feedback_world import LOOKED_AT, NOW_MS, PLACES, World
 from tests.unit.training_cases import QUICK, encode, material
@@ -37,8 +38,8 @@ def world() -> World:
 
 
 @pytest.fixture(scope="module")
-def shown(world: World) -> ShownLists:
-    return ShownLists(joined(*world.shown(ROUNDS), attribution_s=60).lists)
+def shown(world: World) -> SeenLists:
+    return SeenLists(joined(*world.shown(ROUNDS), attribution_s=60).lists)
 
 
 def window(cut_ms: int = NOW_MS - 1) -> Split:
@@ -46,12 +47,12 @@ def window(cut_ms: int = NOW_MS - 1) -> Split:
     return Split("time-cut", events, np.arange(1, dtype=np.int32), [events.items[:1]], True, cut_ms)
 
 
-def lesson_of(world: World, shown: ShownLists, cut_ms: int = NOW_MS - 1, until_ms: int | None = None) -> Clicked | None:
+def lesson_of(world: World, shown: SeenLists, cut_ms: int = NOW_MS - 1, until_ms: int | None = None) -> Clicked | None:
     events = material().recorded.interactions
     return clicked_lesson(window(cut_ms), until_ms, shown, events, world.replayed, UserEncoder(), FoldSettings())
 
 
-def test_a_lesson_is_what_the_live_path_told_of_what_was_shown(world: World, shown: ShownLists) -> None:
+def test_a_lesson_is_what_the_live_path_told_of_what_was_shown(world: World, shown: SeenLists) -> None:
     found = lesson_of(world, shown)
     assert found is not None
     lists = shown.clicked_between(0, None)
@@ -71,7 +72,7 @@ def test_a_lesson_is_what_the_live_path_told_of_what_was_shown(world: World, sho
         )
 
 
-def test_a_click_counts_by_how_little_its_place_is_looked_at(world: World, shown: ShownLists) -> None:
+def test_a_click_counts_by_how_little_its_place_is_looked_at(world: World, shown: SeenLists) -> None:
     looked_at = shown.looked_at
     assert looked_at is not None and (np.diff(looked_at) <= 0).all()
     np.testing.assert_allclose(looked_at, LOOKED_AT, atol=0.15)
@@ -81,9 +82,9 @@ def test_a_click_counts_by_how_little_its_place_is_looked_at(world: World, shown
     np.testing.assert_allclose(found.lesson.taken, clicked / looked_at, rtol=1e-5)
 
 
-def test_without_draws_a_click_counts_as_it_is(world: World, shown: ShownLists) -> None:
-    ranked = ShownLists([replace(one, items=[replace(item, explored=False) for item in one.items]) for one in shown.lists])
-    assert ranked.looked_at is None and ShownLists.none().looked_at is None
+def test_without_draws_a_click_counts_as_it_is(world: World, shown: SeenLists) -> None:
+    ranked = SeenLists([replace(one, items=[replace(item, explored=False) for item in one.items]) for one in shown.lists])
+    assert ranked.looked_at is None and SeenLists.none().looked_at is None
     found = lesson_of(world, ranked)
     assert found is not None and set(np.unique(found.lesson.taken)) == {0.0, 1.0}
 
@@ -93,27 +94,27 @@ def test_few_draws_say_little_of_a_place() -> None:
         return ShownItem("a", position, 0.5, True, False, clicked)
 
     lists = [ShownList(f"u{user}", 3, NOW_MS, [drawn(0, user < 1), drawn(1, False)]) for user in range(3)]
-    looked_at = ShownLists(lists).looked_at
+    looked_at = SeenLists(lists).looked_at
     assert looked_at is not None and 0.2 < looked_at[1] < 0.6 and looked_at[0] == 1
     many = [
         replace(one, items=[drawn(0, number % 2 == 0), drawn(2, number % 2 == 0)]) for number, one in enumerate(lists * 200)
     ]
-    alike = ShownLists(many).looked_at
+    alike = SeenLists(many).looked_at
     assert alike is not None and alike[2] > 0.9
 
 
-def test_lists_outside_the_window_and_windows_without_a_time_teach_nothing(world: World, shown: ShownLists) -> None:
+def test_lists_outside_the_window_and_windows_without_a_time_teach_nothing(world: World, shown: SeenLists) -> None:
     whole, early = lesson_of(world, shown), lesson_of(world, shown, until_ms=NOW_MS + 3)
     assert whole is not None and early is not None and len(early.places) < len(whole.places)
     assert lesson_of(world, shown, cut_ms=NOW_MS + ROUNDS) is None
     events = material().recorded.interactions
     untimed = replace(window(), cut_ms=None)
     assert clicked_lesson(untimed, None, shown, events, world.replayed, UserEncoder(), FoldSettings()) is None
-    nobody = ShownLists([replace(one, user_id="stranger") for one in shown.lists])
+    nobody = SeenLists([replace(one, user_id="stranger") for one in shown.lists])
     assert lesson_of(world, nobody) is None
 
 
-def test_the_state_is_that_before_the_list_was_made(world: World, shown: ShownLists) -> None:
+def test_the_state_is_that_before_the_list_was_made(world: World, shown: SeenLists) -> None:
     events = material().recorded.interactions
     later = replace(events, times_ms=events.times_ms + 10 * (NOW_MS - int(events.times_ms.min())))
     same = clicked_lesson(window(), None, shown, later, world.replayed, UserEncoder(), FoldSettings())
@@ -140,7 +141,7 @@ def test_states_are_folded_on_from_where_the_replay_ended() -> None:
         assert state.items == expected.items and later.state(user, middle) == early.states[user]
 
 
-def test_a_ranker_learns_what_is_clicked_and_not_where_it_stood(world: World, shown: ShownLists) -> None:
+def test_a_ranker_learns_what_is_clicked_and_not_where_it_stood(world: World, shown: SeenLists) -> None:
     """Clicks on what is unlike the user's own items, most of them at the first places."""
     found = lesson_of(world, shown)
     assert found is not None
@@ -161,7 +162,7 @@ def part(candidates: Candidates, rows: slice) -> Candidates:
     return Candidates(candidates.items[rows], candidates.there[rows], candidates.features[rows], candidates.context[rows])
 
 
-def test_figures_compare_rankers_with_and_without_clicks(world: World, shown: ShownLists) -> None:
+def test_figures_compare_rankers_with_and_without_clicks(world: World, shown: SeenLists) -> None:
     newest, before = lesson_of(world, shown, NOW_MS + 6), lesson_of(world, shown, NOW_MS, NOW_MS + 6)
     assert newest is not None and before is not None
     told = clicks_told([newest, before], [before.lesson], seed=1)
@@ -176,7 +177,7 @@ def test_figures_compare_rankers_with_and_without_clicks(world: World, shown: Sh
     assert clicked_first(ordered, np.zeros(before.places.shape, np.float32)) == 0.5
 
 
-def test_a_learner_teaches_its_ranker_by_clicks_too(world: World, shown: ShownLists, tmp_path: Path) -> None:
+def test_a_learner_teaches_its_ranker_by_clicks_too(world: World, shown: SeenLists, tmp_path: Path) -> None:
     data = material()
     events, day_ms = data.recorded.interactions, 86_400_000
     first_ms = int(events.times_ms.min())
@@ -193,11 +194,21 @@ def test_a_learner_teaches_its_ranker_by_clicks_too(world: World, shown: ShownLi
         for place, one in enumerate(shown.lists[:600])
     ]
     recipe = replace(QUICK, schedule=replace(QUICK.schedule, epochs=3))
-    found = Learner(data, Settings(), encode, recipe, ShownLists(lists)).learn(events, windows, tmp_path / "2")
+    found = Learner(data, Settings(), encode, recipe, SeenLists(lists)).learn(events, windows, tmp_path / "2")
     assert found["clicked_first"].keys() == {"as shown", "without clicks", "with clicks"}
     assert 0 < found["clicked_lists"]["asked"] < found["clicked_lists"]["taught"] <= 600 and found["ndcg10"]
     assert read_ranker((tmp_path / "2" / "ranker.json").read_text(), RankWeights()).wants_details
 
 
 def test_a_folder_without_a_log_has_no_lists(tmp_path: Path) -> None:
-    assert ShownLists.read(tmp_path, Settings()).lists == ()
+    assert SeenLists.of_folder(tmp_path).lists == ()
+
+
+def test_lists_that_were_written_are_read_again(shown: SeenLists, tmp_path: Path) -> None:
+    shown.write(tmp_path)
+    assert list(SeenLists.of_folder(tmp_path).lists) == list(shown.lists)
+    SeenLists.none().write(tmp_path)
+    assert list(SeenLists.of_folder(tmp_path).lists) == []
+    (tmp_path / FILE).write_text('{"user_id": "ann"}\n')
+    with pytest.raises(ConfigError, match=f"{FILE}, line 1 is no seen list"):
+        SeenLists.of_folder(tmp_path)
