@@ -1,68 +1,102 @@
 """What a catalogue learns from a user's new events: what is popular, what goes together, and what people come back to."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
-from consumers.catalogue import Catalogue, Rows
+from consumers.catalogue import Catalogue
 from consumers.statements.feedback import event_weight
 from schemas.messages import BehaviorEvent, EventType
 from schemas.state import UserState
 
 REACH = 10
 """Events before a new one that it is paired with; the n-th before it counts 1 / n."""
-Numbers = npt.NDArray[np.float64]
+VISIT_MS = 30 * 60 * 1000
+"""Takings of one item that are nearer to each other are of one visit: looked at, put into the basket and bought."""
+
+
+class Taking(NamedTuple):
+    """An event of a user's history that speaks for its item."""
+
+    item_id: str
+    is_new: bool
+    time_ms: int
+    weight: float
+
+
+class Pair(NamedTuple):
+    """Two items that a user turned to one soon after the other; the nearer, the more it counts."""
+
+    one: str
+    other: str
+    weight: float
+    time_ms: float
 
 
 def learn_from(
-    new: Sequence[BehaviorEvent], state: UserState, catalogue: Catalogue, type_weights: Mapping[EventType, float]
+    users: Iterable[tuple[Sequence[BehaviorEvent], UserState]], catalogue: Catalogue, type_weights: Mapping[EventType, float]
 ) -> None:
-    """Let the catalogue learn from events that a user's `state` has by now."""
-    events = [event for event in new if event.item_id is not None]
-    if not events:
-        return
+    """Let the catalogue learn from a micro-batch: of each user the new events, and the state that has them by now."""
+    events: list[BehaviorEvent] = []
+    pairs: list[Pair] = []
+    visits: list[tuple[str, bool]] = []
+    for new, state in users:
+        own = [event for event in new if event.item_id is not None]
+        if own:
+            taken = takings(own, state, type_weights)
+            events += own
+            pairs += meetings(taken)
+            visits += returning(taken, state, type_weights)
     weights = [event_weight(event.type, event.value, type_weights) for event in events]
     catalogue.observe([event.item_id for event in events], weights, [event.event_time_ms for event in events])
-    catalogue.covisitation.observe(*meetings(new, state, type_weights, catalogue))
-    _count_returns(events, weights, state, catalogue)
+    if pairs:
+        ones, others, nearness, times_ms = zip(*pairs, strict=True)
+        rows = catalogue.rows(ones), catalogue.rows(others)
+        catalogue.covisitation.observe(*rows, np.array(nearness, np.float64), np.array(times_ms, np.float64))
+    catalogue.returns.observe(catalogue.rows([item_id for item_id, _ in visits]), [again for _, again in visits])
 
 
-def meetings(
-    new: Sequence[BehaviorEvent], state: UserState, type_weights: Mapping[EventType, float], catalogue: Catalogue
-) -> tuple[Rows, Rows, Numbers, Numbers]:
-    """Pairs for `CoVisitation.observe`: rows, rows, weights and times in ms, of a user whose `state` has the `new` events.
-
-    Only events that speak for their item count; what matters is that both happened, not how much either says.
-    """
+def takings(new: Sequence[BehaviorEvent], state: UserState, type_weights: Mapping[EventType, float]) -> list[Taking]:
+    """The events of a history that speak for an item, oldest first: that each happened matters, not how much it says."""
     fresh = {event.event_id for event in new}
-    events = [
-        (event.item_id, event.event_id in fresh, event.event_time_ms)
+    return [
+        Taking(event.item_id, event.event_id in fresh, event.event_time_ms, weight)
         for event in state.events
-        if event.item_id is not None and event_weight(event.type, event.value, type_weights) > 0
+        if event.item_id is not None and (weight := event_weight(event.type, event.value, type_weights)) > 0
     ]
+
+
+def meetings(taken: Sequence[Taking]) -> list[Pair]:
+    """Pairs of what is new and what is near it: each once, however the events came in batches."""
     pairs = []
-    for place, (item_id, is_new, time_ms) in enumerate(events):
+    for place, (item_id, is_new, time_ms, _) in enumerate(taken):
         if is_new:
             for back in range(1, min(REACH, place) + 1):
-                pairs.append((item_id, events[place - back][0], 1.0 / back, float(time_ms)))
-            for ahead in range(1, min(REACH, len(events) - 1 - place) + 1):  # a late event meets what came after it too
-                later_id, later_is_new, later_ms = events[place + ahead]
-                if not later_is_new:
-                    pairs.append((item_id, later_id, 1.0 / ahead, float(later_ms)))
-    ones, others, weights, times_ms = zip(*pairs, strict=True) if pairs else ((), (), (), ())
-    return catalogue.rows(ones), catalogue.rows(others), np.array(weights, np.float64), np.array(times_ms, np.float64)
+                pairs.append(Pair(item_id, taken[place - back].item_id, 1.0 / back, time_ms))
+            for ahead in range(1, min(REACH, len(taken) - 1 - place) + 1):  # a late event meets what came after it too
+                later = taken[place + ahead]
+                if not later.is_new:
+                    pairs.append(Pair(item_id, later.item_id, 1.0 / ahead, later.time_ms))
+    return pairs
 
 
-def _count_returns(events: Sequence[BehaviorEvent], weights: Sequence[float], state: UserState, catalogue: Catalogue) -> None:
-    """A taking is one of something taken before when the item's weight is more than what these events add; one an item."""
-    gained: dict[str, float] = {}
-    for event, weight in zip(events, weights, strict=True):
-        if event.item_id is not None and weight > 0:
-            gained[event.item_id] = gained.get(event.item_id, 0.0) + weight
-    before = [
-        (item_id, state.items[item_id].weight_milli > round(1000 * weight))
-        for item_id, weight in gained.items()
-        if item_id in state.items
-    ]
-    catalogue.returns.observe(catalogue.rows([item_id for item_id, _ in before]), [again for _, again in before])
+def returning(taken: Sequence[Taking], state: UserState, type_weights: Mapping[EventType, float]) -> list[tuple[str, bool]]:
+    """Of each visit in which an item is newly taken: the item, and whether the user had taken it in an earlier visit."""
+    last_ms: dict[str, int] = {}
+    found = []
+    for item_id, is_new, time_ms, weight in taken:
+        before_ms = last_ms.get(item_id)
+        if is_new and (before_ms is None or time_ms - before_ms >= VISIT_MS):
+            found.append((item_id, before_ms is not None or _older(item_id, weight, state, type_weights)))
+        last_ms[item_id] = time_ms
+    return found
+
+
+def _older(item_id: str, weight: float, state: UserState, type_weights: Mapping[EventType, float]) -> bool:
+    """Whether an item has more weight than the history's events give it, one of which is `weight`: taken before them."""
+    count = state.items.get(item_id)
+    if count is None or count.weight_milli <= round(1000 * weight):
+        return False
+    own = [round(1000 * event_weight(one.type, one.value, type_weights)) for one in state.events if one.item_id == item_id]
+    return count.weight_milli > sum(own)

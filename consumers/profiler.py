@@ -248,7 +248,9 @@ class Profiler:
         pending, self._pending = self._pending, _Pending()
         pending.count()
         for user in pending.users:
-            self._learn(user)
+            self._note(user)
+        learnt = ((user.events, user.state) for user in pending.users)
+        learn_from(learnt, self._catalogue, self._settings.fold.type_weights)
         for key in pending.relisted:
             self._outdated.pop(key, None)
         for text, key in pending.missing_texts:
@@ -265,7 +267,7 @@ class Profiler:
         for key in list(takewhile(lambda key: now - self._asked[key] >= longest, self._asked)):
             del self._asked[key]
 
-    def _learn(self, user: Touched) -> None:
+    def _note(self, user: Touched) -> None:
         if user.profile_arrived or user.erased:
             self._asked.pop(user.key, None)
         if user.erased_at_ms is not None:
@@ -273,7 +275,6 @@ class Profiler:
             self._erased_at_ms[user.key] = user.erased_at_ms
             if len(self._erased_at_ms) > MAX_ERASURES:
                 del self._erased_at_ms[next(iter(self._erased_at_ms))]
-        learn_from(user.events, user.state, self._catalogue, self._settings.fold.type_weights)
         item_ids = [event.item_id for event in user.events if event.item_id is not None]
         for item_id, row in zip(item_ids, self._catalogue.rows(item_ids), strict=True):
             if row < 0:

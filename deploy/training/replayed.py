@@ -73,8 +73,8 @@ class Replayed:
             user, event = int(self._events.users[place]), event_at(self._events, place)
             if fold(self.states[user], BEHAVIOR_EVENTS.name, event, self._settings.fold):
                 taken[user].append(event)
-        for user, events in taken.items():
-            learn_from(events, self.states[user], self.catalogue, self._settings.fold.type_weights)
+        learnt = ((events, self.states[user]) for user, events in taken.items())
+        learn_from(learnt, self.catalogue, self._settings.fold.type_weights)
 
 
 class KnownVectors(TagVectors):

@@ -89,7 +89,5 @@ def _read(path: Path) -> list[ShownList]:
         try:
             lists.append(decode(line))
         except msgspec.MsgspecError as error:
-            raise ConfigError(
-                f"{path}, line {number} is no seen list ({error}); delete it, or train from Kafka"
-            ) from None
+            raise ConfigError(f"{path}, line {number} is no seen list ({error}); delete it, or train from Kafka") from None
     return lists

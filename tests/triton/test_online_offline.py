@@ -16,7 +16,7 @@ from deploy.local.encoder_versions import EncoderVersions
 from deploy.local.record import stack_folder
 from deploy.local.stack import LocalStack, local_stack
 from deploy.reading import decoded, read_all
-from deploy.recs.cuts import LEAVE_ONE_OUT, split_by
+from deploy.recs.cuts import LEAVE_ONE_OUT, TIME_CUT, split_by
 from deploy.recs.ours.portrait import earlier_windows
 from deploy.recs.split import Split
 from deploy.topics import ensure_topics
@@ -24,7 +24,7 @@ from deploy.training.learning import RANKER, Learner
 from deploy.training.replayed import Replayed, event_at
 from producers.publisher import Publisher
 from schemas.messages import ItemVector, Recommendations, UserAttributes
-from schemas.settings import KafkaSettings, RuntimeSettings, Settings
+from schemas.settings import KafkaSettings, ProfilerSettings, RuntimeSettings, Settings
 from schemas.tensors import TEXT_ENCODER, USER_ENCODER
 from schemas.topics import BEHAVIOR_EVENTS, ITEM_VECTORS, ITEMS, RECOMMENDATIONS, USER_ATTRIBUTES
 from tests.broker.test_runtime import running
@@ -34,13 +34,14 @@ WAIT_S = 120.0
 ROUNDING = 2e-3
 
 
-@pytest.fixture(scope="module")
-def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Settings, Split]:
-    """A project whose user_encoder has learned from the known part of a split."""
+@pytest.fixture(scope="module", params=["never", "learned"])
+def trained(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> tuple[Settings, Split]:
+    """A project whose user_encoder has learned from the known part of a split; in one users take things again."""
     runtime = RuntimeSettings(folder=tmp_path_factory.mktemp("project"), replica=uuid.uuid4().hex)
-    settings = Settings(kafka=KafkaSettings(partitions=1), runtime=runtime)  # one partition: one order of events
-    world = material()
-    split = split_by(LEAVE_ONE_OUT, world.recorded.interactions)
+    profiler = ProfilerSettings(repeats=request.param)
+    settings = Settings(kafka=KafkaSettings(partitions=1), runtime=runtime, profiler=profiler)  # one order of events
+    world = material(repeated(settings))
+    split = split_by(TIME_CUT if repeated(settings) else LEAVE_ONE_OUT, world.recorded.interactions)
     versions = EncoderVersions.of(settings)
     with versions.being_made() as (version, folder):
         Learner(world, settings, encode, QUICK).learn(split.train, earlier_windows(split), folder, measure=False)
@@ -56,9 +57,14 @@ def stack(needs_java: None, needs_triton: None, trained: tuple[Settings, Split])
         yield stack
 
 
+def repeated(settings: Settings) -> bool:
+    """Whether users take things again in this project."""
+    return settings.profiler.repeats == "learned"
+
+
 def test_lists_through_kafka_are_those_of_the_evaluation(trained: tuple[Settings, Split], stack: LocalStack) -> None:
     _, split = trained
-    world = material()
+    world = material(repeated(stack.settings))
     with Publisher(stack.settings.kafka) as publisher:
         for item_id, vector in zip(split.train.item_ids, world.item_vectors, strict=True):
             publisher.send(ITEMS, item_id, world.recorded.items[item_id])
@@ -84,6 +90,7 @@ def test_lists_through_kafka_are_those_of_the_evaluation(trained: tuple[Settings
     ]
     assert different == []
     assert {message.model_version for message in online.values()} == {"2"}
+    assert repeated(stack.settings) == any("again" in item.sources for message in online.values() for item in message.items)
     hits = sum(
         split.train.item_ids[truth[0]] in [item.item_id for item in online[split.train.user_ids[user]].items]
         for user, truth in zip(split.users, split.truths, strict=True)
@@ -108,7 +115,7 @@ def await_lists(settings: Settings, cause: str, users: int) -> dict[str, Recomme
 
 def evaluated(split: Split, settings: Settings) -> dict[str, object]:
     """The lists that the code of the evaluation makes of the same split."""
-    world, folder = material(), EncoderVersions.of(settings).path(2)
+    world, folder = material(repeated(settings)), EncoderVersions.of(settings).path(2)
     replayed = Replayed(split.train, world, settings, encode)
     vectors, expected, _ = replayed.encoded(replayed.states, UserEncoder(folder))
     replayed.maker.rank_by(read_ranker((folder / RANKER).read_text(), replayed.maker.rules.weights))

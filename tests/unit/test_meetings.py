@@ -5,23 +5,19 @@ from collections import Counter
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from consumers.catalogue import Catalogue
-from consumers.meetings import REACH, meetings
+from consumers.meetings import REACH, meetings, takings
 from schemas.messages import BehaviorEvent
 from schemas.state import HistoryEvent
-from tests.unit.synthetic import NOW_MS, TYPE_WEIGHTS, shop, user
+from tests.unit.synthetic import NOW_MS, TYPE_WEIGHTS, user
 
 
-def pairs_of(new: list[HistoryEvent], known: list[HistoryEvent], catalogue: Catalogue) -> Counter[tuple[str, str, float]]:
+def pairs_of(new: list[HistoryEvent], known: list[HistoryEvent]) -> Counter[tuple[str, str, float]]:
     sent = [
         BehaviorEvent(event_id=one.event_id, user_id="u", item_id=one.item_id, type=one.type, event_time_ms=one.event_time_ms)
         for one in new
     ]
-    ones, others, weights, _ = meetings(sent, user(*known), TYPE_WEIGHTS, catalogue)
-    return Counter(
-        (*sorted((catalogue.item_ids[one], catalogue.item_ids[other])), weight)
-        for one, other, weight in zip(ones.tolist(), others.tolist(), weights.tolist(), strict=True)
-    )
+    pairs = meetings(takings(sent, user(*known), TYPE_WEIGHTS))
+    return Counter((*sorted((pair.one, pair.other)), pair.weight) for pair in pairs)
 
 
 def events(kinds: list[str]) -> list[HistoryEvent]:
@@ -31,7 +27,7 @@ def events(kinds: list[str]) -> list[HistoryEvent]:
 @settings(max_examples=60)
 @given(st.lists(st.sampled_from(["view", "like", "skip", "search"]), max_size=20), st.data())
 def test_events_one_by_one_in_any_order_pair_those_near_each_other(kinds: list[str], data: st.DataObject) -> None:
-    catalogue, history = shop(), events(kinds)
+    history = events(kinds)
     counted = [one for one in history if one.type in ("view", "like")]
     expected = {
         tuple(sorted((counted[at].item_id or "", counted[at - back].item_id or "")))
@@ -40,16 +36,16 @@ def test_events_one_by_one_in_any_order_pair_those_near_each_other(kinds: list[s
     }
     in_order: Counter[tuple[str, str, float]] = Counter()
     for at in range(len(history)):
-        in_order += pairs_of(history[at : at + 1], history[: at + 1], catalogue)
+        in_order += pairs_of(history[at : at + 1], history[: at + 1])
     assert {pair[:2] for pair in in_order} == expected
     assert sum(in_order.values()) == sum(min(REACH, at) for at in range(len(counted)))
-    assert pairs_of(history, history, catalogue) == in_order
+    assert pairs_of(history, history) == in_order
     late = data.draw(st.permutations(history))
     met: set[tuple[str, str]] = set()
     for at in range(len(late)):
-        met |= {(pair[0], pair[1]) for pair in pairs_of(late[at : at + 1], late[: at + 1], catalogue)}
+        met |= {(pair[0], pair[1]) for pair in pairs_of(late[at : at + 1], late[: at + 1])}
     assert met >= expected
 
 
 def test_what_speaks_against_its_item_meets_nothing() -> None:
-    assert not pairs_of(events(["skip", "dislike"]), events(["skip", "dislike"]), shop())
+    assert not pairs_of(events(["skip", "dislike"]), events(["skip", "dislike"]))

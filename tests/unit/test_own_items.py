@@ -154,21 +154,32 @@ def test_the_reason_names_the_event(language: Language, said: str) -> None:
     assert all(one.kind != "again" for other in lists.items if other.item_id != "music-1" for one in other.reasons)
 
 
-def test_what_people_come_back_to_is_counted_once_a_batch() -> None:
-    catalogue = shop()
-    state = taker(event("music-1", "purchase", 9), event("music-1", "purchase", 8), event("sports-1", "purchase", 8))
+def test_what_people_come_back_to_is_counted_once_a_visit_however_it_comes() -> None:
+    history = [
+        event("music-1", "view", 9.1), event("music-1", "purchase", 9), event("sports-1", "purchase", 8.9),
+        event("music-1", "purchase", 5), event("music-1", "return", 4.9), event("music-1", "purchase", 4),
+    ]  # fmt: skip
+    sent = [
+        BehaviorEvent(event_id=one.event_id, user_id="u", item_id=one.item_id, type=one.type, event_time_ms=one.event_time_ms)
+        for one in history
+    ]
+    at_once, one_by_one = shop(), shop()
+    learn_from([(sent, taker(*history))], at_once, TYPE_WEIGHTS)
+    for number, one in enumerate(sent, 1):
+        learn_from([([one], taker(*history[:number]))], one_by_one, TYPE_WEIGHTS)
+    assert share_of(at_once) == share_of(one_by_one)
+    assert share_of(at_once)["music-1"] == pytest.approx(2 / 8) and share_of(at_once)["sports-1"] == 0
 
-    def bought(item_id: str, hours_ago: float) -> BehaviorEvent:
-        one = event(item_id, "purchase", hours_ago)
-        return BehaviorEvent(
-            event_id=one.event_id, user_id="u", item_id=item_id, type="purchase", event_time_ms=one.event_time_ms
-        )
 
-    learn_from([bought("music-1", 8), bought("sports-1", 8)], state, catalogue, TYPE_WEIGHTS)  # music-1 was there before
-    shares = share_of(catalogue)
-    assert shares["music-1"] == pytest.approx(1 / 6) and shares["sports-1"] == 0
-    learn_from([bought("music-1", 9), bought("music-1", 8)], taker(event("music-1", "purchase", 9)), catalogue, TYPE_WEIGHTS)
-    assert share_of(catalogue)["music-1"] == pytest.approx(1 / 7)
+def test_what_was_taken_before_the_history_begins_is_taken_again() -> None:
+    catalogue, newest = shop(), event("music-1", "purchase", 1)
+    state = taker(event("music-1", "purchase", 900), newest)
+    state.events = state.events[1:]
+    sent = BehaviorEvent(
+        event_id=newest.event_id, user_id="u", item_id="music-1", type="purchase", event_time_ms=newest.event_time_ms
+    )
+    learn_from([([sent], state)], catalogue, TYPE_WEIGHTS)
+    assert share_of(catalogue)["music-1"] == pytest.approx(1 / 6)
 
 
 def share_of(catalogue: Catalogue) -> dict[str, float]:

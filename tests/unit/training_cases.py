@@ -17,6 +17,8 @@ from schemas.messages import EVENT_TYPES, Item, UserAttributes
 from schemas.tensors import DEMOGRAPHICS_DIM, EMBEDDING_DIM
 
 GROUPS, EACH, USERS, EVENTS = 5, 24, 150, 8
+ROUND = 4
+"""Items after which users begin again, where they do."""
 DAY_MS = 86_400_000
 QUICK = Recipe(
     NetworkShape(dim=32, layers=1, heads=1, dropout=0.1, length=10),
@@ -47,15 +49,18 @@ def item(group: int, number: int) -> Item:
     return Item(item_id=name, domain="video", title=f"Film {name} of group{group}", tags=[f"group{group}"])
 
 
-def recorded() -> RecordedData:
-    """Each user takes the items of one group in their order, from anywhere in it: what comes next is certain."""
+def recorded(repeats: bool = False) -> RecordedData:
+    """Each user takes the items of one group in their order, from anywhere in it: what comes next is certain.
+
+    With `repeats` each user takes the same few again and again.
+    """
     random = np.random.default_rng(4)
     users, items, times = [], [], []
     for user in range(USERS):
         group, start = int(random.integers(GROUPS)), int(random.integers(EACH))
         for step in range(EVENTS):
             users.append(f"u{user}")
-            items.append(f"{group}-{(start + step) % EACH}")
+            items.append(f"{group}-{(start + (step % ROUND if repeats else step)) % EACH}")
             times.append(1_700_000_000_000 + step * DAY_MS)
     catalogue = {one.item_id: one for one in (item(group, number) for group in range(GROUPS) for number in range(EACH))}
     item_ids = sorted(catalogue)
@@ -73,8 +78,8 @@ def recorded() -> RecordedData:
     )
 
 
-def material() -> Material:
-    return read_material(recorded(), encode)
+def material(repeats: bool = False) -> Material:
+    return read_material(recorded(repeats), encode)
 
 
 def nobody(users: int, length: int) -> dict[str, npt.NDArray[Any]]:
