@@ -96,7 +96,8 @@ def shop(
 
     The last event is a few hours old, however long the sending takes. With --visits users then open their lists, see some of
     them and click what suits them: impressions and events that `portrait eval policy` judges lists by. Ends with one line of
-    JSON, in which `start_ms` is what rebuilds the same shop and its truth: `Shop(seed, users, start_ms, days)`.
+    JSON, in which `start_ms` is what rebuilds the same shop and its truth: `Shop(seed, users, start_ms, days)`. The exit status is
+    1 if there was no list to look at.
     """
     from producers.replay import Pace, Sent, mixed, send_events, send_timed
     from producers.shop import Shop
@@ -115,7 +116,10 @@ def shop(
         publisher.flush()
         send_events(publisher, mixed(messages, events + said, malformed, seed), Pace(rate), sent, on_progress)
     report = {"report": "shop", "seed": seed, "start_ms": start_ms, "days": days, **_counts(sent), "rate_asked": rate}
-    _print_report({**report, "visits": _visits(demo_shop, visits)})
+    visited = _visits(demo_shop, visits)
+    _print_report({**report, "visits": visited})
+    if visits and not visited:
+        raise typer.Exit(1)
 
 
 def _visits(demo_shop: "Shop", rounds: int) -> list[dict[str, float | None]]:
