@@ -33,6 +33,17 @@ class Awaited:
         self._pairs -= len(keys)
         return sorted(keys)
 
+    def leave(self, key: StateKey) -> list[str]:
+        """This user waits no more; gives what nobody waits for now."""
+        left = [awaited for awaited, keys in self._waiting.items() if key in keys]
+        for awaited in left:
+            self._waiting[awaited].remove(key)
+        self._pairs -= len(left)
+        alone = [awaited for awaited in left if not self._waiting[awaited]]
+        for awaited in alone:
+            del self._waiting[awaited]
+        return alone
+
     def forget(self, partitions: frozenset[int]) -> None:
         """Another worker serves the users of these partitions now."""
         remaining = {awaited: {key for key in keys if key[0] not in partitions} for awaited, keys in self._waiting.items()}

@@ -100,10 +100,13 @@ class CoVisitation:
 
     def _count(self, rows: Rows, numbers: Numbers, gained: Weights) -> None:
         """One pair for each of these distinct rows."""
-        same = self._others[rows] == numbers[:, None]
+        others = self._others[rows]
+        counts = np.where(self._row_of[others] >= 0, self._counts[rows], 0)  # what went away holds no place
+        same = others == numbers[:, None]
         known = same.any(axis=1)
-        slots = np.where(known, same.argmax(axis=1), self._counts[rows].argmin(axis=1))
-        left = np.where(known, self._counts[rows, slots] + gained, self._counts[rows, slots] - gained)
+        slots = np.where(known, same.argmax(axis=1), counts.argmin(axis=1))
+        held = np.take_along_axis(counts, slots[:, None], axis=1)[:, 0]
+        left = np.where(known, held + gained, held - gained)
         enters = ~known & (left < 0)
         self._others[rows[enters], slots[enters]] = numbers[enters]
         self._counts[rows, slots] = np.where(enters, gained, np.maximum(left, 0))

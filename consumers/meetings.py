@@ -8,7 +8,7 @@ import numpy as np
 from consumers.catalogue import Catalogue
 from consumers.statements.feedback import event_weight
 from schemas.messages import BehaviorEvent, EventType
-from schemas.state import UserState
+from schemas.state import HistoryEvent, UserState
 
 REACH = 10
 """Events before a new one that it is paired with; the n-th before it counts 1 / n."""
@@ -17,7 +17,7 @@ VISIT_MS = 30 * 60 * 1000
 
 
 class Taking(NamedTuple):
-    """An event of a user's history that speaks for its item."""
+    """An event of a user on an item: one that speaks for it, if it has a positive weight."""
 
     item_id: str
     is_new: bool
@@ -44,10 +44,10 @@ def learn_from(
     for new, state in users:
         own = [event for event in new if event.item_id is not None]
         if own:
-            taken = takings(own, state, type_weights)
+            known = history(own, state, type_weights)
             events += own
-            pairs += meetings(taken)
-            visits += returning(taken, state, type_weights)
+            pairs += meetings(known)
+            visits += returning(known, state)
     weights = [event_weight(event.type, event.value, type_weights) for event in events]
     catalogue.observe([event.item_id for event in events], weights, [event.event_time_ms for event in events])
     if pairs:
@@ -57,18 +57,27 @@ def learn_from(
     catalogue.returns.observe(catalogue.rows([item_id for item_id, _ in visits]), [again for _, again in visits])
 
 
-def takings(new: Sequence[BehaviorEvent], state: UserState, type_weights: Mapping[EventType, float]) -> list[Taking]:
-    """The events of a history that speak for an item, oldest first: that each happened matters, not how much it says."""
+def history(new: Sequence[BehaviorEvent], state: UserState, type_weights: Mapping[EventType, float]) -> list[Taking]:
+    """What a user did on items, oldest first, with all that is new, though the state may have no room for it any more."""
     fresh = {event.event_id for event in new}
+    kept = {event.event_id for event in state.events}
+    events: list[BehaviorEvent | HistoryEvent] = [*state.events]
+    if not fresh <= kept:
+        events += [event for event in new if event.event_id not in kept]
+        events.sort(key=lambda event: (event.event_time_ms, event.event_id))
     return [
-        Taking(event.item_id, event.event_id in fresh, event.event_time_ms, weight)
-        for event in state.events
-        if event.item_id is not None and (weight := event_weight(event.type, event.value, type_weights)) > 0
+        Taking(one.item_id, one.event_id in fresh, one.event_time_ms, event_weight(one.type, one.value, type_weights))
+        for one in events
+        if one.item_id is not None
     ]
 
 
-def meetings(taken: Sequence[Taking]) -> list[Pair]:
-    """Pairs of what is new and what is near it: each once, however the events came in batches."""
+def meetings(known: Sequence[Taking]) -> list[Pair]:
+    """Pairs of what is new and what is near it: each once, however the events came in batches.
+
+    What matters is that something was taken, not how much its event says.
+    """
+    taken = [one for one in known if one.weight > 0]
     pairs = []
     for place, (item_id, is_new, time_ms, _) in enumerate(taken):
         if is_new:
@@ -81,22 +90,22 @@ def meetings(taken: Sequence[Taking]) -> list[Pair]:
     return pairs
 
 
-def returning(taken: Sequence[Taking], state: UserState, type_weights: Mapping[EventType, float]) -> list[tuple[str, bool]]:
+def returning(known: Sequence[Taking], state: UserState) -> list[tuple[str, bool]]:
     """Of each visit in which an item is newly taken: the item, and whether the user had taken it in an earlier visit."""
     last_ms: dict[str, int] = {}
     found = []
-    for item_id, is_new, time_ms, weight in taken:
-        before_ms = last_ms.get(item_id)
-        if is_new and (before_ms is None or time_ms - before_ms >= VISIT_MS):
-            found.append((item_id, before_ms is not None or _older(item_id, weight, state, type_weights)))
-        last_ms[item_id] = time_ms
+    for item_id, is_new, time_ms, weight in known:
+        if weight > 0:
+            before_ms = last_ms.get(item_id)
+            if is_new and (before_ms is None or time_ms - before_ms >= VISIT_MS):
+                found.append((item_id, before_ms is not None or _older(item_id, weight, known, state)))
+            last_ms[item_id] = time_ms
     return found
 
 
-def _older(item_id: str, weight: float, state: UserState, type_weights: Mapping[EventType, float]) -> bool:
-    """Whether an item has more weight than the history's events give it, one of which is `weight`: taken before them."""
+def _older(item_id: str, weight: float, known: Sequence[Taking], state: UserState) -> bool:
+    """Whether an item has more weight than what is `known` gives it, one of which is `weight`: it was taken before."""
     count = state.items.get(item_id)
     if count is None or count.weight_milli <= round(1000 * weight):
         return False
-    own = [round(1000 * event_weight(one.type, one.value, type_weights)) for one in state.events if one.item_id == item_id]
-    return count.weight_milli > sum(own)
+    return count.weight_milli > sum(round(1000 * one.weight) for one in known if one.item_id == item_id)

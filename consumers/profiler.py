@@ -121,7 +121,7 @@ class Profiler:
                 outputs.states[user.key] = user.stored()
         changed = [user for user in users if user.changed and not is_empty(user.state)]
         listed = [(user.key, user.state, user.cause) for user in changed]
-        listed += self._outdated_users(batch, {user.key for user in users})
+        listed += self._outdated_users(batch, users)
         self._publish_lists(listed, outputs)
         for user in changed:
             self._request_profile(user, outputs)
@@ -208,16 +208,20 @@ class Profiler:
                 if text not in self._tag_vectors:
                     self._pending.missing_texts.append((text, key))
 
-    def _outdated_users(self, batch: Batch, touched: set[StateKey]) -> list[Listed]:
-        """Users whose item or declared text was not there when their list was made, now that it is; a few at a time."""
+    def _outdated_users(self, batch: Batch, users: Sequence[Touched]) -> list[Listed]:
+        """Users whose item or declared text was not there when their list was made, now that it is; a few at a time.
+
+        None of the batch's own: those of them that changed get a list anyway, and the others wait for the next turn.
+        """
         for item_id in self._catalogue.drain_arrivals():
             self._outdated.update(dict.fromkeys(self._waiting_for_item.arrived(item_id), ITEM_VECTORS))
         for text in self._tag_vectors.arrivals():
             self._outdated.update(dict.fromkeys(self._waiting_for_text.arrived(text), USER_ATTRIBUTES))
         if not self._outdated:
             return []
+        touched = {user.key for user in users}
         keys = list(islice((key for key in self._outdated if key not in touched), RELISTED_PER_BATCH))
-        self._pending.relisted = [*keys, *touched]
+        self._pending.relisted = [*keys, *(user.key for user in users if user.changed or user.erased)]
         by_partition: defaultdict[int, list[str]] = defaultdict(list)
         for partition, user_id in keys:
             by_partition[partition].append(user_id)
@@ -270,6 +274,8 @@ class Profiler:
     def _note(self, user: Touched) -> None:
         if user.profile_arrived or user.erased:
             self._asked.pop(user.key, None)
+        if user.erased:
+            self._tag_vectors.forget(self._waiting_for_text.leave(user.key))
         if user.erased_at_ms is not None:
             self._erased_at_ms.pop(user.key, None)  # so that the newest erasure is the last in the dict
             self._erased_at_ms[user.key] = user.erased_at_ms

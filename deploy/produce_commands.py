@@ -96,8 +96,8 @@ def shop(
 
     The last event is a few hours old, however long the sending takes. With --visits users then open their lists, see some of
     them and click what suits them: impressions and events that `portrait eval policy` judges lists by. Ends with one line of
-    JSON, in which `start_ms` is what rebuilds the same shop and its truth: `Shop(seed, users, start_ms, days)`. The exit status is
-    1 if there was no list to look at.
+    JSON, in which `start_ms` is what rebuilds the same shop and its truth: `Shop(seed, users, start_ms, days)`. The exit
+    status is 1 if there was no list to look at.
     """
     from producers.replay import Pace, Sent, mixed, send_events, send_timed
     from producers.shop import Shop

@@ -2,23 +2,36 @@
 
 from collections.abc import Collection, Sequence
 
-from consumers.lists.exploration import Chance, explored_propensity, places_by_chance, ranked_propensity
+from consumers.lists.exploration import Draws, explored_propensity, places_by_chance, ranked_propensity
 from schemas.messages import RecommendedItem
 
 
 class Mixer:
-    """Of a batch of users: `chance` says how much is left to it, `open_items` [users] from how many items was drawn."""
+    """Of a batch of users, what was drawn and by which seeds."""
 
-    def __init__(self, chance: Chance, seeds: Sequence[int], open_items: Sequence[int]) -> None:
-        self._chance, self._seeds, self._open_items = chance, seeds, open_items
+    def __init__(self, draws: Draws, seeds: Sequence[int]) -> None:
+        self._chance, self._seeds = draws.chance, seeds
+        self._wanted: list[int] = draws.wanted.tolist()
+        self._open_items: list[int] = draws.open_items.tolist()
 
     def mixed(
         self, user: int, ranked: Sequence[RecommendedItem], drawn: Sequence[RecommendedItem], pinned: Collection[str]
     ) -> list[RecommendedItem]:
         """The user's main list: `ranked`, in which what is `pinned` keeps its place, with `drawn` in place of the last ones.
 
-        Each item has its `propensity`: that of standing just there, had the dice fallen otherwise. Pinned ones have 1.
+        Each item has its `propensity`: that of standing just there, had the dice fallen otherwise. Pinned ones have 1. No item
+        has one where less was drawn than was to be: of a large catalogue hardly anything of which may be shown to the user.
         """
+        mixed = self._mixed(user, ranked, drawn, pinned)
+        if len(drawn) < min(
+            self._wanted[user], len(ranked) - sum(item.item_id in pinned for item in ranked), self._open_items[user]
+        ):
+            return [_told(item, None) for item in mixed]
+        return mixed
+
+    def _mixed(
+        self, user: int, ranked: Sequence[RecommendedItem], drawn: Sequence[RecommendedItem], pinned: Collection[str]
+    ) -> list[RecommendedItem]:
         free = [place for place, item in enumerate(ranked) if item.item_id not in pinned]
         if not free:
             return [_told(item, 1.0) for item in ranked]
@@ -35,5 +48,5 @@ class Mixer:
         return mixed
 
 
-def _told(item: RecommendedItem, propensity: float) -> RecommendedItem:
+def _told(item: RecommendedItem, propensity: float | None) -> RecommendedItem:
     return item.model_copy(update={"propensity": propensity})

@@ -71,6 +71,7 @@ def draw(users: People, shelf: Shelf, chance: Chance, top_k: int, catalogue: Cat
     open_items = shown - np.array(blocked, np.int64)
     needed = int(wanted.max(initial=0)) + top_k
     in_order = np.argsort(catalogue.tie_break)
+    in_order = in_order[shelf.shown[in_order]]
     if len(in_order) <= ALL_IN_ORDER:
         rows = in_order[np.argsort(_mixed(seeds, len(in_order)), axis=1, kind="stable")]
     else:

@@ -127,21 +127,25 @@ class ListMaker:
         self.follow()
         shelf = Shelf(self._catalogue, self.rules.weights, now_ms, self._row_rules)
         expected = expected or NextItems.none(len(states))
-        size = len(states)
-        if len(self._catalogue) <= self.rules.scan_up_to:
-            size = max(1, MAX_CELLS // max(1, len(self._catalogue)))
+        size = max(1, min(len(states), self.users_at_once))
         for start in range(0, len(states), size):
             part = slice(start, start + size)
             next_items = NextItems(expected.numbers[part], expected.scores[part])
             more = None if also is None else also[part]
             yield self._offered(states[part], user_vectors[part], shelf, seeds[part], next_items, more)
 
+    @property
+    def users_at_once(self) -> int:
+        """Users in a block."""
+        items = len(self._catalogue)
+        return max(1, MAX_CELLS // max(1, items if items <= self.rules.scan_up_to else 1))
+
     def told_of(
         self, rows: Rows, states: Sequence[UserState], user_vectors: Floats, now_ms: int, expected: NextItems
     ) -> "Offered":
         """As `offered`, of these rows [users, n] alone and in their order; -1 of those that a user may not be shown.
 
-        For few users: they are one block.
+        For no more than `users_at_once`: they are one block.
         """
         [found] = self.offered(states, user_vectors, now_ms, [0] * len(states), expected, rows)
         candidates = found.candidates
@@ -267,7 +271,10 @@ class ListMaker:
 
     def _filled(self, found: Candidates, offers: Sequence[Offer], users: People, shelf: Shelf) -> Candidates:
         """For users whom the sources leave with less than a list, as so much is kept from them: the best of everything."""
-        short = np.flatnonzero((found.rows >= 0).sum(axis=1) < min(self.rules.longest, len(self._catalogue)))
+        ranked = (found.rows >= 0) & (
+            found.sources != int(Source.EXPLORATION)
+        )  # what only chance brought takes no ranked place
+        short = np.flatnonzero(ranked.sum(axis=1) < min(self.rules.longest, len(self._catalogue)))
         if not len(short):
             return found
         rows = np.full((len(users), self.pool_width), -1, np.int64)

@@ -71,6 +71,10 @@ def choose_places(
     scores = np.where(ranked.rows >= 0, scores, np.float32(-np.inf))
     pinned = ranked.came_from(Source.PINNED)
     pool_places = np.lexsort((catalogue.tie_break[ranked.rows], -scores, ~pinned), axis=1)[:, :pool_width]
+    if pinned.any():  # what some surface has pinned is in the pool, and the pool is best first
+        found, own = np.take_along_axis(ranked.rows, pool_places, axis=1), np.take_along_axis(scores, pool_places, axis=1)
+        best_first = np.lexsort((catalogue.tie_break[found], -own), axis=1)
+        pool_places = np.take_along_axis(pool_places, best_first, axis=1)
     pool = ranked.taken(pool_places)
     scores = np.take_along_axis(scores, pool_places, axis=1)
     vectors = catalogue.vectors(pool.rows)
@@ -146,7 +150,7 @@ class Writer:
         concept_tastes: Sequence[Mapping[str, float]], teller: Teller,
     ) -> None:  # fmt: skip
         draws = chosen.draws
-        self._mixer = Mixer(draws.chance, users.seeds, draws.open_items.tolist()) if draws is not None else None
+        self._mixer = Mixer(draws, users.seeds) if draws is not None else None
         self._users, self._concept_tastes, self._teller = users, concept_tastes, teller
         self._surfaces = [(surface.name, surface.pins, surface.shown.tolist()) for surface in chosen.surfaces]
         self._rows: list[list[int]] = chosen.shown.rows.tolist()

@@ -1,7 +1,11 @@
-"""Vectors of what users declare, tags and free text: encoded once, beside the fast path, and kept while they are in use."""
+"""Vectors of what users declare, tags and free text: encoded once, beside the fast path, and kept while they are in use.
 
+No text is kept once it is encoded: its vector is found by a digest, so that nobody's words outlive their erasure here.
+"""
+
+import hashlib
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import CancelledError, Future
 
 import numpy as np
@@ -24,7 +28,7 @@ class TagVectors:
     def __init__(self, encode_texts_soon: EncodeTextsSoon, capacity: int = 10_000) -> None:
         self._encode_texts_soon = encode_texts_soon
         self._capacity = capacity
-        self._vectors: OrderedDict[str, npt.NDArray[np.float32]] = OrderedDict()
+        self._vectors: OrderedDict[bytes, npt.NDArray[np.float32]] = OrderedDict()
         self._wanted: dict[str, None] = {}
         self._call: tuple[list[str], Future[npt.NDArray[np.float32]]] | None = None
 
@@ -32,21 +36,26 @@ class TagVectors:
         return len(self._vectors)
 
     def __contains__(self, text: str) -> bool:
-        return text in self._vectors
+        return _digest(text) in self._vectors
 
     def lookup(self, texts: Sequence[str]) -> dict[str, npt.NDArray[np.float32]]:
         """The vectors of those texts that are known; the others are wanted from now on."""
         found = {}
         for text in dict.fromkeys(texts):
-            vector = self._vectors.get(text)
+            vector = self._vectors.get(digest := _digest(text))
             if vector is None:
                 self._wanted[text] = None
             else:
                 found[text] = vector
-                self._vectors.move_to_end(text)
+                self._vectors.move_to_end(digest)
         while len(self._wanted) > MAX_WANTED:
             del self._wanted[next(iter(self._wanted))]
         return found
+
+    def forget(self, texts: Iterable[str]) -> None:
+        """These are wanted no more."""
+        for text in texts:
+            self._wanted.pop(text, None)
 
     def arrivals(self) -> list[str]:
         """Texts that became known since the last call; asks for the next of the wanted ones, one small call at a time.
@@ -70,8 +79,12 @@ class TagVectors:
         except (Retryable, CancelledError):
             return []  # counted by the client; the texts are still wanted
         for text, vector in zip(texts, vectors, strict=True):
-            self._vectors[text] = vector
+            self._vectors[_digest(text)] = vector
             self._wanted.pop(text, None)
         while len(self._vectors) > self._capacity:
             self._vectors.popitem(last=False)
         return texts
+
+
+def _digest(text: str) -> bytes:
+    return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest()

@@ -64,8 +64,9 @@ def figures(found: Joined, log: PolicyLog, seed: int) -> dict[str, Any]:
     curve = examination(lists, places, seed)
     policies = {"as logged": policy_value(lists, as_logged, places, seed)}
     if sources["exploration"][0]:
-        policies["ranked, nothing by chance"] = policy_value(lists, as_ranked, places, seed)
-        policies["all by chance"] = policy_value(lists, at_random(lists), places, seed)
+        tried = [one for one in lists if one.left_to_chance]  # the others say nothing of any other policy
+        policies["ranked, nothing by chance"] = policy_value(tried, as_ranked, places, seed)
+        policies["all by chance"] = policy_value(tried, at_random(tried), places, seed)
     orders = {"reversed": reversed_order, "popular first": popular_first(clicks_before(lists, log))}
     return {
         "lists": len(lists),

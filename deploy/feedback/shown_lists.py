@@ -29,13 +29,14 @@ class ShownItem:
 
 @dataclass(frozen=True)
 class ShownList:
-    """What one user saw of one list of so many `places`."""
+    """What one user saw of one list of so many `places`; whether any of them was `left_to_chance`, or could have been."""
 
     user_id: str
     places: int
     shown_at_ms: int
     items: Sequence[ShownItem]
     made_at_ms: int = 0
+    left_to_chance: bool = True
 
 
 @dataclass
@@ -78,7 +79,8 @@ def joined(
         if shown:
             published = by_id[list_id]
             places, made_at_ms = len(published.items), published.generated_at_ms
-            found.lists.append(ShownList(impression.user_id, places, impression.shown_at_ms, shown, made_at_ms))
+            by_chance = any(item.propensity is not None for item in published.items)
+            found.lists.append(ShownList(impression.user_id, places, impression.shown_at_ms, shown, made_at_ms, by_chance))
     found.left_out += Counter()  # drops zeros
     return found
 

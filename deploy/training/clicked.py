@@ -6,9 +6,10 @@ that of Ai, Bi, Luo, Guo and Croft, "Unbiased learning to rank with unbiased pro
 place is looked at is read off what was drawn by chance.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import groupby
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -28,6 +29,7 @@ from schemas.state import UserState, decode_state, encode_state
 from schemas.topics import BEHAVIOR_EVENTS
 
 LISTS_AT_ONCE = 128
+MS_PER_H = 3_600_000
 
 
 @dataclass(frozen=True)
@@ -80,7 +82,7 @@ def clicked_lesson(
         return None
     later = LaterStates(replayed, events, window.cut_ms, rules)
     lists = [one for one in seen.clicked_between(window.cut_ms, until_ms) if one.user_id in later.users]
-    told = [_told(lists[start : start + LISTS_AT_ONCE], later, encoder) for start in range(0, len(lists), LISTS_AT_ONCE)]
+    told = [_told(few, later, encoder) for few in _of_one_hour(lists, min(LISTS_AT_ONCE, replayed.maker.users_at_once))]
     if not told:
         return None
     offered = stacked(told)
@@ -123,6 +125,13 @@ def clicked_first(lesson: Lesson, scores: Floats) -> float:
     before = (scores[:, :, None] > scores[:, None, :]) + 0.5 * (scores[:, :, None] == scores[:, None, :])
     weights = taken * others
     return float((weights * before).sum() / weights.sum())
+
+
+def _of_one_hour(lists: Sequence[ShownList], most: int) -> Iterator[list[ShownList]]:
+    """Lists in the order of time, a few at once: what a ranker is told of all of them is as of the first one's moment."""
+    for _, of_hour in groupby(lists, lambda one: one.made_at_ms // MS_PER_H):
+        own = list(of_hour)
+        yield from (own[start : start + most] for start in range(0, len(own), most))
 
 
 def _told(lists: Sequence[ShownList], later: LaterStates, encoder: UserEncoder) -> Candidates:

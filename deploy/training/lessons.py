@@ -31,8 +31,9 @@ def lesson(window: Split, replayed: Replayed, encoder: UserEncoder, users: Ints)
 
 def candidates(users: Ints, now_ms: int, replayed: Replayed, encoder: UserEncoder) -> Iterator[Candidates]:
     """What the live path offers these users, with all that a ranker is told; `items` are the catalogue's rows."""
-    for start in range(0, len(users), USERS_AT_ONCE):
-        offered = replayed.offered(users[start : start + USERS_AT_ONCE], encoder, now_ms)
+    size = min(USERS_AT_ONCE, replayed.maker.users_at_once)
+    for start in range(0, len(users), size):
+        offered = replayed.offered(users[start : start + size], encoder, now_ms)
         details, context = replayed.maker.details(offered)
         rows = offered.candidates.rows
         yield Candidates(rows, rows >= 0, np.concatenate([offered.features, details], axis=2), context)
@@ -43,9 +44,8 @@ def as_file(ranker: Ranker, lessons: Sequence[Lesson], repeats: bool = False) ->
 
     `lessons` are of all that was offered, not of what was shown.
     """
-    scores = np.concatenate([np.sort(ranker.scores(one.candidates), axis=1)[:, ::-1][:, :TOP_PLACES] for one in lessons])
-    there = scores[:, -1] > -1e8
-    distance = float(np.median(scores[there, 0] - scores[there, -1])) if there.any() else 1.0
+    distances = np.concatenate([_distances(ranker.scores(one.candidates)) for one in lessons])
+    distance = float(np.median(distances)) if len(distances) else 1.0
     return RankerFile(
         features=[*FEATURES, *DETAILS],
         context=list(CONTEXT),
@@ -56,6 +56,14 @@ def as_file(ranker: Ranker, lessons: Sequence[Lesson], repeats: bool = False) ->
         repeats=repeats,
         spread=1 / max(distance, 1e-3),
     )
+
+
+def _distances(scores: Floats) -> Floats:
+    """From the best to the fiftieth candidate, or the last where all have fewer; of the users who have so many."""
+    best = np.sort(scores, axis=1)[:, ::-1][:, :TOP_PLACES]
+    there = best[:, -1] > -1e8
+    distances: Floats = best[there, 0] - best[there, -1]
+    return distances
 
 
 def _scaling(scale: Scale) -> Scaling:

@@ -30,6 +30,7 @@ from deploy.training.seen_lists import SeenLists
 from deploy.training.topics_folder import write_topics
 from deploy.training.trials import best_recipe
 from producers.dataset import Dataset, open_dataset
+from schemas.errors import ConfigError
 from schemas.settings import Settings, load_settings
 
 MEASURES = ("ndcg10", "hr10")
@@ -147,7 +148,11 @@ def newest_windows(material: Material, repeats: bool) -> tuple[str, list[Split]]
     if protocol == TIME_CUT and not repeats:
         protocol = TIME_CUT_NEW_ITEMS
     newest = split_by(protocol, recorded.interactions)
-    return protocol, [newest, *earlier_windows(newest)[:1]]
+    try:
+        earlier = earlier_windows(newest)[:1]
+    except ConfigError:  # too little was done before it to tell how good what is learned will be
+        earlier = []
+    return protocol, [newest, *earlier]
 
 
 def sentence(material: Material, protocol: str, windows: list[Split], seen: SeenLists) -> str:

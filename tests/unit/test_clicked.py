@@ -16,6 +16,7 @@ from deploy.recs.split import Split
 from deploy.training.clicked import (
     Clicked,
     LaterStates,
+    _of_one_hour,
     clicked_first,
     clicked_lesson,
     clicks_told,
@@ -212,3 +213,9 @@ def test_lists_that_were_written_are_read_again(shown: SeenLists, tmp_path: Path
     (tmp_path / FILE).write_text('{"user_id": "ann"}\n')
     with pytest.raises(ConfigError, match=f"{FILE}, line 1 is no seen list"):
         SeenLists.of_folder(tmp_path)
+
+
+def test_lists_are_told_of_as_of_their_own_hour(shown: SeenLists) -> None:
+    hour_ms = 3_600_000
+    lists = [replace(one, made_at_ms=hour_ms * (place // 5)) for place, one in enumerate(shown.lists[:12])]
+    assert [len(few) for few in _of_one_hour(lists, 3)] == [3, 2, 3, 2, 2]

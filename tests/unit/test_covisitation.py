@@ -85,3 +85,15 @@ def test_pairs_go_with_their_item_and_move_with_its_row() -> None:
     add(catalogue, item("b"), topic_vector("music"))
     assert closeness(catalogue.covisitation, catalogue.rows("b")[0]) == {}
     assert {catalogue.item_ids[row] for row in closeness(catalogue.covisitation, catalogue.rows("a")[0])} == {"d"}
+
+
+def test_what_went_away_gives_its_place_to_what_comes() -> None:
+    found = filled(2 * NEIGHBOURS + 1)
+    for _ in range(100):
+        observe(found, [(0, other) for other in range(1, NEIGHBOURS + 1)])
+    for row in range(1, NEIGHBOURS + 1):
+        found.move(row, row)
+    newcomers = range(NEIGHBOURS + 1, NEIGHBOURS + 11)
+    for _ in range(5):
+        observe(found, [(0, other) for other in newcomers])
+    assert set(closeness(found, 0)) == set(newcomers)

@@ -1,6 +1,7 @@
 """Lists joined with what was seen and clicked of them, and estimates held against the truth."""
 
 import json
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,8 @@ from deploy.feedback.estimators import (
     reordered_value,
     reversed_order,
 )
-from deploy.feedback.run import run
+from deploy.feedback.log_source import PolicyLog
+from deploy.feedback.run import figures, run
 from deploy.feedback.shown_lists import Joined, ShownItem, ShownList, joined
 from schemas.errors import ConfigError
 from schemas.messages import BehaviorEvent, Impression, Recommendations
@@ -201,3 +203,12 @@ def test_a_log_that_says_nothing_is_refused_with_what_to_do(tmp_path: Path) -> N
         (tmp_path / f"{name}.jsonl").write_text("")
     with pytest.raises(ConfigError, match="docs/feedback"):
         run(tmp_path, HOUR_S, 0)
+
+
+def test_lists_that_left_nothing_to_chance_say_nothing_of_chance(log: tuple, seen: Joined) -> None:
+    before = joined(*World(0.0).shown(2), HOUR_S)
+    assert {one.left_to_chance for one in seen.lists} == {True} and {one.left_to_chance for one in before.lists} == {False}
+    alone = figures(seen, PolicyLog(*log, Counter()), 0)
+    mixed = figures(Joined([*before.lists, *seen.lists]), PolicyLog(*log, Counter()), 0)
+    for policy in ("ranked, nothing by chance", "all by chance"):
+        assert mixed["policies"][policy] == alone["policies"][policy]

@@ -1,10 +1,14 @@
 """The profiler ranks by what user_encoder brought along, and by nothing else once that has gone."""
 
+import numpy as np
 import pytest
 
 from consumers.lists.details import CONTEXT, DETAILS
 from consumers.lists.learned_ranker import Member, RankerFile, Scaling
 from consumers.lists.ranking import FEATURES
+from deploy.recs.ours.evidence import Candidates
+from deploy.recs.ours.ranker import Lesson, train_ranker
+from deploy.training.lessons import as_file
 from schemas.errors import ConfigError
 from tests.unit.test_profiler import Site, made
 
@@ -46,3 +50,17 @@ def ranker_that_likes(feature: str, weight: float) -> str:
         unseen=[],
         spread=1.0,
     ).model_dump_json()
+
+
+def test_the_spread_is_told_from_lessons_of_any_width() -> None:
+    random = np.random.default_rng(1)
+
+    def lesson(width: int) -> Lesson:
+        features = random.normal(size=(40, width, len(FEATURES) + len(DETAILS))).astype(np.float32)
+        taken = np.zeros((40, width), np.float32)
+        taken[:, 0] = 1
+        context = random.normal(size=(40, len(CONTEXT))).astype(np.float32)
+        return Lesson(Candidates(np.zeros((40, width), np.int64), np.ones((40, width), np.bool_), features, context), taken)
+
+    lessons = [lesson(23), lesson(20)]  # small shops offer less than fifty items, and not the same number twice
+    assert as_file(train_ranker(lessons, 1), lessons).spread > 0

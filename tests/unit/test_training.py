@@ -28,6 +28,7 @@ from deploy.training.lessons import as_file
 from deploy.training.material import Material, read_material
 from deploy.training.neighbours import FADING, KEPT, AllOthers, StrongestOthers, baskets_ago, neighbours_of
 from deploy.training.replayed import Replayed
+from deploy.training.run import newest_windows
 from deploy.training.served_lists import ServedLists
 from deploy.training.served_tensors import newest_last
 from deploy.training.topics_folder import Hidden
@@ -35,7 +36,7 @@ from schemas.errors import ConfigError
 from schemas.messages import EVENT_TYPES, UserAttributes
 from schemas.settings import RuntimeSettings, Settings
 from schemas.tensors import EMBEDDING_DIM, NEXT_ITEMS, NEXT_SCORES
-from tests.unit.training_cases import EACH, GROUPS, QUICK, encode, item, material, nobody, recorded
+from tests.unit.training_cases import EACH, EVENTS, GROUPS, QUICK, encode, item, material, nobody, recorded
 
 PLAY = 1 + EVENT_TYPES.index("play")
 
@@ -353,3 +354,12 @@ def test_a_version_that_is_not_there_is_refused(project: Settings) -> None:
     (EncoderVersions.of(project).folder / "active").write_text("newest")
     with pytest.raises(ConfigError, match="portrait models activate"):
         _ = EncoderVersions.of(project).active
+
+
+def test_where_too_little_was_done_for_two_windows_one_teaches() -> None:
+    world = material().recorded
+    events = world.interactions
+    first_two = events.part(np.arange(len(events)) % EVENTS < 2)
+    little = read_material(replace(world, interactions=first_two), encode)
+    protocol, windows = newest_windows(little, repeats=False)
+    assert len(windows) == 1 and len(windows[0].users) > 0, protocol
