@@ -22,19 +22,10 @@ class Mixer:
         Each item has its `propensity`: that of standing just there, had the dice fallen otherwise. Pinned ones have 1. No item
         has one where less was drawn than was to be: of a large catalogue hardly anything of which may be shown to the user.
         """
-        mixed = self._mixed(user, ranked, drawn, pinned)
-        if len(drawn) < min(
-            self._wanted[user], len(ranked) - sum(item.item_id in pinned for item in ranked), self._open_items[user]
-        ):
-            return [_told(item, None) for item in mixed]
-        return mixed
-
-    def _mixed(
-        self, user: int, ranked: Sequence[RecommendedItem], drawn: Sequence[RecommendedItem], pinned: Collection[str]
-    ) -> list[RecommendedItem]:
         free = [place for place, item in enumerate(ranked) if item.item_id not in pinned]
         if not free:
             return [_told(item, 1.0) for item in ranked]
+        drawn_enough = len(drawn) >= min(self._wanted[user], len(free), self._open_items[user])
         [order] = places_by_chance([self._seeds[user]], len(free))
         here = dict(zip(order, drawn, strict=False))
         rest = iter(enumerate(ranked[place] for place in free))
@@ -45,7 +36,7 @@ class Mixer:
             else:
                 rank, item = next(rest)
                 mixed[place] = _told(item, ranked_propensity(self._chance, len(free), self._open_items[user], rank, number))
-        return mixed
+        return mixed if drawn_enough else [_told(item, None) for item in mixed]
 
 
 def _told(item: RecommendedItem, propensity: float | None) -> RecommendedItem:
