@@ -17,6 +17,7 @@ from consumers.item_vectors import ItemVectors
 from consumers.item_vectors import Rows as Rows
 from consumers.popularity import Popularity
 from consumers.returns import Returns
+from consumers.statements.clean_text import clean
 from consumers.statements.vocabulary import Vocabulary
 from consumers.tag_table import TagTable
 from schemas.errors import BadMessage
@@ -179,11 +180,12 @@ class Catalogue:
         row = self._rows.get(item.item_id)
         if row is not None:
             self.tag_table.clear(row)
+        item = lean(item)
         self.vocabulary.add(item)  # before its forerunner goes, so that tags they share are not forgotten in between
         if item.item_id in self._items:
             self.vocabulary.remove(self._items[item.item_id])
             self._forget_language(self._items[item.item_id])
-        self._items[item.item_id] = item = lean(item)
+        self._items[item.item_id] = item
         self.languages[item.language] += 1
         if row is not None:
             self._describe(row, item)
@@ -319,9 +321,9 @@ def item_number(item_id: str) -> int:
 
 
 def lean(item: Item) -> Item:
-    """The same item in three fifths of the memory, as millions are kept.
+    """The same item in three fifths of the memory, as millions are kept, with tags as people see them: so they can be muted.
 
     pydantic notes in each which fields were given; and each has a string of its own for tags that thousands share.
     """
-    fields = {**item.__dict__, "tags": [sys.intern(tag) for tag in item.tags]}
+    fields = {**item.__dict__, "tags": [sys.intern(plain) for tag in item.tags if (plain := clean(tag))]}
     return Item.model_construct(_NOT_NOTED, **fields)

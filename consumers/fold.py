@@ -12,8 +12,8 @@ depends on the user's messages in their order alone, and within the bounds below
 docs/event-time.md has the whole of it.
 """
 
-from bisect import bisect_left, insort
-from collections.abc import Sequence
+from bisect import insort
+from collections.abc import Iterable, Sequence
 from itertools import chain
 from operator import attrgetter
 from zlib import crc32
@@ -215,30 +215,35 @@ def _fold_consent(state: UserState, message: ConsentControl) -> bool:
 
 def _fold_mute(state: UserState, message: MuteControl) -> bool:
     muted = state.muted_tags if message.target == "tag" else state.muted_items
-    place = bisect_left(muted, message.value)
-    there = place < len(muted) and muted[place] == message.value
-    if there == message.muted:
+    same = _spellings(muted, message.value) if message.target == "tag" else [one for one in muted if one == message.value]
+    if bool(same) == message.muted:
         return False
     if message.muted and (len(muted) >= MAX_CONTROLS or not _has_room(state, message.value)):
         return False
     if message.muted:
-        muted.insert(place, message.value)
-    else:
-        del muted[place]
+        insort(muted, message.value)
+    for one in same:
+        muted.remove(one)
     return True
 
 
 def _fold_edit(state: UserState, message: EditControl) -> bool:
-    if state.edits.get(message.topic, "unset") == message.stance:
+    same = _spellings(state.edits, message.topic)
+    if {state.edits[topic] for topic in same} == ({message.stance} - {"unset"}):
         return False
-    is_new = message.topic not in state.edits
-    if is_new and (len(state.edits) >= MAX_CONTROLS or not _has_room(state, message.topic)):
+    if not same and (len(state.edits) >= MAX_CONTROLS or not _has_room(state, message.topic)):
         return False
-    if message.stance == "unset":
-        del state.edits[message.topic]
-    else:
+    for topic in same:  # the last word counts, however the one before it was spelled
+        del state.edits[topic]
+    if message.stance != "unset":
         state.edits[message.topic] = message.stance
     return True
+
+
+def _spellings(known: Iterable[str], tag: str) -> list[str]:
+    """Those that are the same tag but for letter case."""
+    key = tag.casefold()
+    return [one for one in known if one.casefold() == key]
 
 
 def _has_room(state: UserState, text: str) -> bool:

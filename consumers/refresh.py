@@ -6,6 +6,7 @@ from typing import Literal
 from consumers.consent import consents
 from consumers.language import declared_language
 from consumers.language import profile_language as profile_language
+from consumers.statements.clean_text import tag_key
 from schemas.messages import Statement
 from schemas.settings import ProfilerSettings, Settings
 from schemas.state import ProfileRef, UserState
@@ -158,8 +159,8 @@ def _turned_down(now: Sequence[str], then: Sequence[str], refused: Set[str]) -> 
 
 def _own_words_differ(state: UserState, profile: ProfileRef, differing: set[str]) -> bool:
     """Whether the text does not yet say what the user's edits and mutes ask for."""
-    muted = {tag.casefold() for tag in state.muted_tags}
-    own = muted | {topic.casefold() for topic in state.edits}
+    muted = {tag_key(tag) for tag in state.muted_tags}
+    own = muted | {tag_key(topic) for topic in state.edits}
     if any(topic.partition(":")[2].casefold() in own for topic in differing):
         return True
     return any(topic.partition(":")[2].casefold() in muted for topic in profile.topics)

@@ -4,6 +4,8 @@ Each group of commands is a module with a `register(app)`. What a command needs 
 quick and works where only the base install is.
 """
 
+import sys
+
 import typer
 from typer.core import TyperGroup
 
@@ -32,6 +34,20 @@ class PortraitGroup(TyperGroup):
             raise typer.Exit(CONFIG_ERROR if isinstance(error, ConfigError) else OTHER_ERROR) from error
         except KeyboardInterrupt as error:
             raise typer.Exit(INTERRUPTED) from error
+        except Exception as error:
+            if (why := _kafka_said(error)) is None:
+                raise
+            show_error(f"Kafka's client said: {why}; see PORTRAIT_KAFKA__… in docs/operations.md")
+            raise typer.Exit(CONFIG_ERROR) from error
+
+
+def _kafka_said(error: Exception) -> str | None:
+    """What a KafkaException says, as of a client that cannot be made; None of any other error."""
+    kafka = sys.modules.get("confluent_kafka")
+    if kafka is None or not isinstance(error, kafka.KafkaException):
+        return None
+    inner = error.args[0] if error.args else error
+    return str(inner.str()) if isinstance(inner, kafka.KafkaError) else str(inner)
 
 
 def show_error(message: str) -> None:

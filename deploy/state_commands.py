@@ -104,15 +104,15 @@ def _from_stores(folder: Path, user: str) -> Found | None:
     from consumers.runtime.store import StoreReader
     from deploy.state_log import stores_in
 
-    best: tuple[int, Found | None] = (-1, None)
+    furthest: dict[int, tuple[int, Found | None]] = {}
     for store in stores_in(folder):
         with StoreReader(store.path) as reader:
             value, offset = reader.get(_key(user)), reader.position().changelog_offset
-        if value is not None and offset > best[0]:
+        if offset > furthest.get(store.partition, (-1, None))[0]:
             moment = f"in the store {store.name} as of its last commit before this call, changelog offset {offset}"
             where = {"source": "store", "store": store.name, "partition": store.partition, "changelog_offset": offset}
-            best = offset, (moment, where, value)
-    return best[1]
+            furthest[store.partition] = offset, None if value is None else (moment, where, value)
+    return next((found for _, found in furthest.values() if found is not None), None)
 
 
 def _key(user: str) -> bytes:

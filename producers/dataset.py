@@ -70,7 +70,7 @@ class Dataset:
             try:
                 times.append(cells.needed_time_ms(row, columns.time, columns.time_unit))
                 users[cells.needed(row, columns.user_id)] = None
-            except ValueError as error:
+            except (ValueError, OverflowError) as error:
                 self.bad_rows(BadRow(self.events_file.path, line, str(error)))
         if not times:
             reason = f": {self.bad_rows.first[0]}" if self.bad_rows.first else ""

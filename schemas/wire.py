@@ -30,6 +30,8 @@ Headers = Sequence[tuple[str, bytes | None]]
 DEAD_LETTER_PREFIX = "portrait-"
 """Our headers on a dead letter start with this: reason, detail, source-topic, source-partition, source-offset, …"""
 
+HEADERS_UNREADABLE = "portrait-headers-unreadable"
+"""Stands for the headers of a record of which the client could not read one: a name that is not UTF-8."""
 MAX_USER_INPUT_BYTES = 128 * 1024
 """Largest event or attributes: what their fields may hold takes less, however it is escaped."""
 MAX_CONTROL_BYTES = 8 * 1024
@@ -114,6 +116,10 @@ def decode(
 
 def _check_version(headers: Headers) -> None:
     for name, raw in headers:
+        if name == HEADERS_UNREADABLE:
+            raise BadMessage(
+                "bad_headers", "a header's name is not UTF-8; the headers are lost, key and value are as they came"
+            )
         if name == VERSION_HEADER and raw != _OUR_VERSION:
             raise BadMessage("unknown_version", f"schema version {raw!r:.40}; this build reads version {SCHEMA_VERSION}")
 

@@ -211,10 +211,13 @@ class Assignment:
         if restored != own:
             self._doubt(task, f"its input offsets {restored} are not the group's committed {own}")
             return
+        begun = dict(own)
         for topic in sorted(task.unplaced):
-            self._placement.place(topic, task.partition, own)
+            first = self._placement.place(topic, task.partition, own)
+            if first < own.get(topic, first):  # a topic made anew, whose loss was accepted: what it holds is all unread
+                begun[topic] = first
             task.unplaced.discard(topic)
-        task.input_offsets, task.changelog_offset = own, position.changelog_offset
+        task.input_offsets, task.changelog_offset = begun, position.changelog_offset
         task.restored, task.doubted, task.wiped = True, False, False
 
     def _doubt(self, task: Task, detail: str) -> None:

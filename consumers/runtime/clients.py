@@ -8,9 +8,12 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Produ
 from confluent_kafka.admin import AdminClient
 
 from schemas.settings import KafkaSettings
-from schemas.topics import MAX_MESSAGE_BYTES
+from schemas.wire import HEADERS_UNREADABLE
 
 log = logging.getLogger("portrait.kafka")
+
+MOST_BYTES = 1_000_000_000
+"""What librdkafka lets a message have, before compression."""
 
 ClientConfig = dict[str, Any]
 
@@ -72,7 +75,7 @@ def transactional_producer(kafka: KafkaSettings, group: str, replica: str, timeo
         "partitioner": "murmur2_random",  # the Java clients' default; librdkafka's own differs
         "linger.ms": 0,  # a micro-batch is produced at once and flushed
         "compression.type": "lz4",
-        "message.max.bytes": 2 * MAX_MESSAGE_BYTES,  # dead letters hold the largest message and its reason
+        "message.max.bytes": MOST_BYTES,  # dead letters hold what came, and the broker counts bytes once they are compressed
         "queue.buffering.max.messages": 500_000,
     }
     return Producer(config, logger=log)
@@ -111,6 +114,10 @@ class RawRecord(msgspec.Struct, frozen=True, gc=False):
 
 def raw_record(message: Message) -> RawRecord:
     """The record inside a consumed message that has no error."""
+    try:
+        headers = message.headers() or []
+    except SystemError:  # what confluent-kafka makes of a header name that is not UTF-8
+        headers = [(HEADERS_UNREADABLE, None)]
     return RawRecord(
         message.topic(),  # type: ignore[arg-type]  # None only beside an error; a cast here would cost a call per field
         message.partition(),  # type: ignore[arg-type]
@@ -118,7 +125,7 @@ def raw_record(message: Message) -> RawRecord:
         message.timestamp()[1],
         message.key(),
         message.value(),
-        message.headers() or [],  # type: ignore[arg-type]
+        headers,  # type: ignore[arg-type]
     )
 
 

@@ -41,6 +41,7 @@ class Health:
         self._settings = settings
         self._role = role
         self._announcement = settings.folder / ENDPOINTS_FOLDER / f"{role}-{settings.replica}.json"
+        self._announced: str | None = None
         self._beat = time.monotonic()
         self._ready = False
         self._server: WSGIServer | None = None
@@ -63,11 +64,12 @@ class Health:
         self._announce(self._server.server_port)
 
     def stop(self) -> None:
-        """Stop serving."""
+        """Stop serving, and take back the word of the port if it is still ours."""
         if self._server is not None:
             self._server.shutdown()
             self._server.server_close()
-            self._announcement.unlink(missing_ok=True)
+            if self._announced is not None and self._announced == self._word():
+                self._announcement.unlink()
 
     def _announce(self, port: int) -> None:
         """Leave word of the port, so that `portrait top` and the demo find every process of this folder."""
@@ -75,8 +77,16 @@ class Health:
         address = {"role": self._role, "replica": self._settings.replica, "pid": os.getpid()}
         url = f"http://{self._settings.http_host}:{port}"
         draft = self._announcement.with_suffix(".new")
-        draft.write_text(json.dumps({**address, "url": url}))
+        self._announced = json.dumps({**address, "url": url})
+        draft.write_text(self._announced)
         draft.replace(self._announcement)
+
+    def _word(self) -> str | None:
+        """What stands there now; another worker of the same name may have come since."""
+        try:
+            return self._announcement.read_text()
+        except OSError:
+            return None
 
     def beat(self) -> None:
         """The loop has turned."""

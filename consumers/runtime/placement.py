@@ -69,8 +69,8 @@ class Placement:
             raise Retryable(f"the group's committed offsets are not to be had: {error!r}") from error
         return answer.topic_partitions or []
 
-    def place(self, topic: str, partition: int, committed: Mapping[str, int]) -> None:
-        """Read this input from its committed offset on, or from its beginning when nothing is committed.
+    def place(self, topic: str, partition: int, committed: Mapping[str, int]) -> int:
+        """Read this input from its committed offset on, or from its beginning when nothing is committed; gives the offset.
 
         Raises:
             ConfigError: the log no longer holds the committed offset.
@@ -83,6 +83,7 @@ class Placement:
                 raise Retryable(f"the ends of {topic}-{partition} were not told within {REQUEST_TIMEOUT_S:.0f} s")
             part.offset = self._first(topic, partition, committed.get(topic), *bounds)
             self._consumer.seek(part)
+            return part.offset
         except KafkaException as error:
             raise Retryable(f"{topic}-{partition} cannot be placed yet: {error_of(error).str()}") from error
 

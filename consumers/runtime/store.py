@@ -70,11 +70,12 @@ class Store:
     def __init__(self, folder: Path, partition: int, memory: StoreMemory | None = None) -> None:
         self.partition = partition
         self._memory = memory
-        self._path = folder / str(partition)
+        self._path, self._gone = folder / str(partition), folder / f"{partition}.gone"
         self._has_unlogged = False
         self._open()
 
     def _open(self) -> None:
+        shutil.rmtree(self._gone, ignore_errors=True)
         self._path.mkdir(parents=True, exist_ok=True)
         options = Options(raw_mode=True)
         options.create_if_missing(True)
@@ -147,7 +148,7 @@ class Store:
     def wipe(self) -> None:
         """Forget everything, position included."""
         self._db.close()
-        shutil.rmtree(self._path)
+        self._path.rename(self._gone)  # at once: what is half deleted could not be opened again
         self._has_unlogged = False
         self._open()
 

@@ -6,6 +6,11 @@ from functools import lru_cache
 MAX_TOPIC_LENGTH = 80
 
 
+def tag_key(tag: str) -> str:
+    """What a tag is known by: two that people cannot tell apart, or tell apart by letter case alone, are one."""
+    return clean(tag).casefold()
+
+
 @lru_cache(maxsize=20_000)  # the same tags and titles come again with every user
 def clean(text: str, limit: int = MAX_TOPIC_LENGTH) -> str:
     """One printable line of at most `limit` characters: no control, format or private characters, no chat template marks."""

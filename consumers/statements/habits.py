@@ -144,7 +144,12 @@ def _price_band(seen: Sequence[_Seen]) -> Habit | None:
     inside = sorted(event for price, event in priced if low <= price <= high)
     if high > WIDEST_BAND * low:
         return None
-    return _habit("price_band", f"{low:g}-{high:g} {currency}", len(inside) / len(bought), inside)
+    return _habit("price_band", f"{_plain(low)}-{_plain(high)} {currency}", len(inside) / len(bought), inside)
+
+
+def _plain(number: float) -> str:
+    """As people write it: no exponent, no zeros at the end."""
+    return f"{number:.2f}".rstrip("0").rstrip(".")
 
 
 def _price(item: Item) -> float:

@@ -2,12 +2,13 @@
 
 from typing import NamedTuple
 
+from consumers.statements.clean_text import tag_key
 from schemas.messages import Item
 from schemas.state import UserState
 
 
 class Hidden(NamedTuple):
-    """Case-folded names, and item ids."""
+    """Names by their `tag_key`, and item ids."""
 
     names: frozenset[str]
     item_ids: frozenset[str]
@@ -15,8 +16,8 @@ class Hidden(NamedTuple):
     @classmethod
     def of(cls, state: UserState) -> "Hidden":
         """What this user hides."""
-        names = {tag.casefold() for tag in state.muted_tags}
-        names |= {topic.casefold() for topic, stance in state.edits.items() if stance == "not_interested"}
+        names = {tag_key(tag) for tag in state.muted_tags}
+        names |= {tag_key(topic) for topic, stance in state.edits.items() if stance == "not_interested"}
         return cls(frozenset(names), frozenset(state.muted_items))
 
     def hides(self, item: Item) -> bool:

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from consumers.statements.clean_text import tag_key
 from consumers.statements.evidence import Entry, Outlook, Window, outlook
 from consumers.statements.feedback import event_weight, heard_weight
 from consumers.statements.own_words import Said, Word, own_words
@@ -227,11 +228,11 @@ def _edited(counted: Mapping[str, float], edits: Mapping[str, str]) -> dict[str,
         return edited
     spelled: dict[str, list[str]] = {}
     for tag in counted:
-        spelled.setdefault(tag.casefold(), []).append(tag)
+        spelled.setdefault(tag_key(tag), []).append(tag)
     for topic, stance in sorted(edits.items()):
         sign = {"interested": 1.0, "not_interested": -1.0}.get(stance)
         if sign is not None:
-            for tag in spelled.get(topic.casefold(), [topic]):
+            for tag in spelled.get(tag_key(topic), [topic]):
                 edited[tag] = sign * (EDIT_WEIGHT + max(sign * counted.get(tag, 0.0), 0.0))
     return edited
 
@@ -252,5 +253,5 @@ def _merged(found: Mapping[str, float]) -> dict[str, float]:
 def _unmuted(found: dict[str, float], muted_tags: Sequence[str]) -> dict[str, float]:
     if not muted_tags:
         return found
-    muted = {tag.casefold() for tag in muted_tags}
-    return {tag: weight for tag, weight in found.items() if tag.casefold() not in muted}
+    muted = {tag_key(tag) for tag in muted_tags}
+    return {tag: weight for tag, weight in found.items() if tag_key(tag) not in muted}

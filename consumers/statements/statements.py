@@ -115,11 +115,15 @@ def _viewed(state: UserState, items: Mapping[str, Item], rules: InterestRules) -
     """The newest distinct items the user looked at without turning them down."""
     hidden = Hidden.of(state)
     seen: dict[str, list[str]] = {}
+    refused: set[str] = set()
     for event in reversed(state.events):
         item = items.get(event.item_id) if event.item_id is not None else None
-        if item is None or hidden.hides(item):
+        if item is None or hidden.hides(item) or item.item_id in refused:
             continue
-        if event.type == "search" or heard_weight(event, rules.type_weights) < 0:
+        if heard_weight(event, rules.type_weights) < 0:
+            refused.add(item.item_id)
+            continue
+        if event.type == "search":
             continue
         title = clean(item.title)
         if not title or (title not in seen and len(seen) == MAX_VIEWED):

@@ -111,6 +111,13 @@ class RequestQueue:
         """Forget all requests of a partition."""
         gone = self._partitions.pop(partition, OrderedDict())
         self._held_keys = {key for key in self._held_keys if key[0] != partition}
+        # Should the partition come back, its requests have the same offsets: no entry may be taken for one of them.
+        self._urgent = [entry for entry in self._urgent if entry[0][2] != partition]
+        self._oldest = [entry for entry in self._oldest if entry[0][1] != partition]
+        self._held = [entry for entry in self._held if entry[1][2] != partition]
+        heapq.heapify(self._urgent)
+        heapq.heapify(self._oldest)
+        heapq.heapify(self._held)
         self._number -= len(gone)
         self.packed_bytes -= sum(len(packed.data) for packed in gone.values())
 

@@ -67,11 +67,24 @@ class Reference:
             if not self.allows("profile"):
                 life.profile = None
         elif isinstance(message, MuteControl):
-            (life.muted.add if message.muted else life.muted.discard)((message.target, message.value))
+            by_case = message.target == "tag"
+            same = {
+                (target, value)
+                for target, value in life.muted
+                if target == message.target
+                and (value.casefold() == message.value.casefold() if by_case else value == message.value)
+            }
+            if message.muted and not same:
+                life.muted.add((message.target, message.value))
+            elif not message.muted:
+                life.muted -= same
         elif isinstance(message, EditControl):
-            life.edits[message.topic] = message.stance
-            if message.stance == "unset":
-                del life.edits[message.topic]
+            same_topic = [topic for topic in life.edits if topic.casefold() == message.topic.casefold()]
+            if [life.edits[topic] for topic in same_topic] != [message.stance]:
+                for topic in same_topic:
+                    del life.edits[topic]
+                if message.stance != "unset":
+                    life.edits[message.topic] = message.stance
         elif isinstance(message, UserProfile):
             if self.holds(message):
                 life.profile = message

@@ -4,8 +4,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from consumers.catalogue import FIRST_CAPACITY, Catalogue, lean
+from consumers.statements.hidden import Hidden
 from consumers.statements.vocabulary import Vocabulary, tokens_of
 from schemas.errors import BadMessage
+from schemas.state import UserState
 from tests.unit.synthetic import DAY_MS, DIM, NOW_MS, TOPICS, add, item, topic_vector, vector
 
 IDS = [f"i{number}" for number in range(6)]
@@ -158,3 +160,11 @@ def test_what_is_kept_of_an_item_is_all_of_it_and_tags_are_shared() -> None:
         catalogue.put_item(item(item_id, tag))
     assert tags[0] is not tags[1]
     assert catalogue.items["b"].tags[0] is catalogue.items["c"].tags[0]
+
+
+def test_tags_are_kept_as_people_see_them_and_a_mute_of_what_they_see_is_obeyed() -> None:
+    catalogue = Catalogue(DIM)
+    catalogue.put_item(item("a", "x").model_copy(update={"tags": ["Heavy\u00a0Metal", " Rock\u200b", "\u200b"]}))
+    assert catalogue.items["a"].tags == ["Heavy Metal", "Rock"]
+    for muted in ("heavy metal", "Heavy\u00a0Metal"):
+        assert Hidden.of(UserState(muted_tags=[muted])).hides(catalogue.items["a"])

@@ -245,3 +245,21 @@ def test_a_profile_from_before_an_erasure_is_refused_after_it() -> None:
     assert after.version == before.version
     assert not fold(after, USER_PROFILES.name, text, RULES)
     assert fold(before, USER_PROFILES.name, text, RULES)
+
+
+def test_the_last_word_on_a_tag_counts_however_it_is_spelled() -> None:
+    state = UserState()
+    for message in (
+        EditControl(user_id="u", issued_at_ms=1, topic="jazz", stance="not_interested"),
+        EditControl(user_id="u", issued_at_ms=2, topic="Jazz", stance="interested"),
+        MuteControl(user_id="u", issued_at_ms=3, target="tag", value="Rock"),
+    ):
+        assert fold(state, USER_CONTROLS.name, message, RULES)
+    assert state.edits == {"Jazz": "interested"} and state.muted_tags == ["Rock"]
+    assert not fold(state, USER_CONTROLS.name, MuteControl(user_id="u", issued_at_ms=4, target="tag", value="ROCK"), RULES)
+    for message in (
+        EditControl(user_id="u", issued_at_ms=5, topic="JAZZ", stance="unset"),
+        MuteControl(user_id="u", issued_at_ms=6, target="tag", value="rock", muted=False),
+    ):
+        assert fold(state, USER_CONTROLS.name, message, RULES)
+    assert state.edits == {} and state.muted_tags == []

@@ -141,3 +141,11 @@ def test_hostile_attributes_are_no_habit() -> None:
         for number in range(12)
     ]
     assert found(did([item.item_id for item in items], "purchase"), items).keys() == {"time_of_day"}
+
+
+def test_a_price_band_is_written_as_people_do() -> None:
+    items = [
+        goods(number, price, "VND") for number, price in enumerate([700_000, 750_000, 800_000, 850_000, 900_000, 950_000])
+    ]
+    band = found(did([item.item_id for item in items], "purchase"), items)["price_band"]
+    assert band.value.replace(" VND", "").replace("-", "").isdigit()

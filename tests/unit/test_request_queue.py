@@ -61,3 +61,18 @@ def test_what_is_replaced_again_and_again_takes_no_memory() -> None:
         queue.put(0, offset, message)
     assert len(queue) == 1 and queue.packed_bytes == once
     assert len(queue._urgent) < 100 and len(queue._oldest) < 100
+
+
+def test_a_partition_that_comes_back_finds_no_entries_of_its_past() -> None:
+    queue = RequestQueue()
+    queue.put(0, 5, request("x", facts(["drama"]), priority=7, requested_at_ms=1))
+    queue.put(1, 9, request("y", facts(["drama"]), priority=1, requested_at_ms=100))
+    taken = queue.take(oldest=True), queue.take()
+    assert [one.request.user_id for one in taken if one] == ["x", "y"]
+    queue.drop_partition(0)
+    queue.put(0, 5, request("x", facts(["drama"]), priority=7, requested_at_ms=1), ready_at_s=100.0)
+    queue.release(0.0)
+    assert queue.take() is None and queue.held == 1
+    queue.release(100.0)
+    again = queue.take()
+    assert again is not None and again.request.user_id == "x"

@@ -7,6 +7,7 @@ import pytest
 from consumers.runtime.changelog import PROGRESS_KEY, encode_progress
 from consumers.runtime.clients import RawRecord
 from consumers.runtime.store import Position, Store, StoreReader
+from deploy.state_commands import _from_stores
 from deploy.state_log import FoundStore, LoggedPartition, stores_in
 from deploy.state_size import StateSize
 from deploy.state_verify import compare_store
@@ -95,3 +96,31 @@ def test_percentiles_are_sizes_that_occur() -> None:
     assert [size.percentile(share) for share in (0.0, 0.5, 0.95, 1.0)] == [1, 50, 95, 100]
     assert size.saving == 0.75 and size.mean == 50.5
     assert StateSize().percentile(0.5) == 0 and StateSize().saving == 0.0
+
+
+def test_a_store_left_behind_does_not_answer_for_who_was_erased_since(tmp_path: Path) -> None:
+    for owner, offset, value in (("profiler-0", 10, OLD), ("profiler-1", 50, None)):
+        store = Store(tmp_path / "state" / owner, 0)
+        store.write({"ann": OLD}, Position(5))
+        store.write({"ann": value}, Position(offset))
+        store.close()
+    other = Store(tmp_path / "state" / "profiler-1", 1)
+    other.write({"bob": NEW}, Position(90))
+    other.close()
+    assert _from_stores(tmp_path, "ann") is None
+    found = _from_stores(tmp_path, "bob")
+    assert found is not None and found[2] == NEW
+
+
+def test_a_death_in_the_middle_of_a_wipe_leaves_nothing_to_trip_over(tmp_path: Path) -> None:
+    store = Store(tmp_path, 0)
+    store.write({"ann": OLD}, Position(5))
+    store.close()
+    (tmp_path / "0").rename(tmp_path / "0.gone")  # as far as a wipe came
+    next((tmp_path / "0.gone").glob("MANIFEST*")).unlink()
+    store = Store(tmp_path, 0)
+    assert store.load(["ann"]) == {} and not (tmp_path / "0.gone").exists()
+    store.write({"ann": OLD}, Position(5))
+    store.wipe()
+    assert store.load(["ann"]) == {} and store.position() == Position()
+    store.close()

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from consumers.fold import fold
 from consumers.lists.ranking import tag_taste
+from consumers.statements.clean_text import clean
 from consumers.statements.interests import InterestRules, interests, tag_weights
 from consumers.statements.statements import statements
 from consumers.statements.vocabulary import Vocabulary
@@ -266,3 +267,13 @@ def test_a_thing_said_in_a_comment_is_about_the_item_unless_it_is_about_an_inter
     state = UserState()
     happen(state, "comment", "only-chess", START_MS, text="I hate football shirts like these")
     assert "football" not in {s.topic for s in stated(state)}
+
+
+def test_what_was_turned_down_after_a_look_is_not_told_as_looked_at() -> None:
+    state = UserState()
+    for number, (kind, item_id) in enumerate(
+        [("view", "only-chess"), ("view", "only-football"), ("not_interested", "only-chess")]
+    ):
+        happen(state, kind, item_id, START_MS + number * HOUR_MS)
+    viewed = [s for s in statements(state, ITEMS, RULES, VOCABULARY) if s.stance == "viewed"]
+    assert len(viewed) == 1 and viewed[0].topic == clean(ITEMS["only-football"].title)

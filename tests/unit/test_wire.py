@@ -2,11 +2,13 @@
 
 import json
 import time
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from consumers.runtime.clients import raw_record
 from schemas import metrics
 from schemas.errors import BadMessage
 from schemas.messages import BehaviorEvent, Cause, Sentence, Statement, UserAttributes, UserProfile, encode
@@ -144,3 +146,20 @@ def answer() -> UserProfile:
         summary=[Sentence(text="Likes sports.", source="plain", statements=[0])], text_vector=[], model_name="m",
         model_version="1", generated_at_ms=NOW, requested_at_ms=NOW, cause=cause,
     )  # fmt: skip
+
+
+class Unreadable:
+    """A message with a header whose name is not UTF-8, as confluent-kafka gives it."""
+
+    def headers(self) -> None:
+        raise SystemError("<method 'headers' of 'cimpl.Message' objects> returned a result with an exception set")
+
+    def __getattr__(self, name: str) -> Any:
+        return {"topic": lambda: "behavior-events", "timestamp": lambda: (1, 5)}.get(name, lambda: 7)
+
+
+def test_a_header_that_cannot_be_read_makes_a_bad_message_and_no_dead_worker() -> None:
+    raw = raw_record(Unreadable())  # type: ignore[arg-type]
+    with pytest.raises(BadMessage, match="not UTF-8") as refused:
+        decode(raw.topic, b"ann", b"{}", raw.headers, 1, FoldSettings())
+    assert refused.value.reason == "bad_headers"

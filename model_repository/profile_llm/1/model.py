@@ -65,8 +65,10 @@ class TritonPythonModel:
         """Stop after the token at hand; whoever still waits is told to try again."""
         self.stopping.set()
         self.worker.join()
-        for row in self.generator.abandon():
-            self.at_work.pop(row).refuse(UNLOADED)
+        self.generator.abandon()
+        for left in self.at_work.values():  # those too that failed together and were not begun again
+            left.refuse(UNLOADED)
+        self.at_work.clear()
         while text := self.desk.take(0):
             text.refuse(UNLOADED)
         self.figures.close()
