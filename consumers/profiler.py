@@ -34,6 +34,7 @@ from consumers.runtime.processor import Batch, Output, Outputs, Record, StateKey
 from consumers.search.choice import vector_index
 from consumers.search.exact import ExactIndex
 from consumers.search.vector_index import VectorIndex
+from consumers.statements.feedback import forget_words
 from schemas import metrics
 from schemas.errors import ConfigError
 from schemas.messages import Cause, Item, ItemVector, Recommendations
@@ -276,6 +277,7 @@ class Profiler:
             self._asked.pop(user.key, None)
         if user.erased:
             self._tag_vectors.forget(self._waiting_for_text.leave(user.key))
+            forget_words(self._catalogue.vocabulary)
         if user.erased_at_ms is not None:
             self._erased_at_ms.pop(user.key, None)  # so that the newest erasure is the last in the dict
             self._erased_at_ms[user.key] = user.erased_at_ms

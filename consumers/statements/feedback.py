@@ -4,7 +4,8 @@ import re
 from collections.abc import Mapping
 from functools import lru_cache
 
-from consumers.statements.vocabulary import plain
+from consumers.statements.clean_text import clean
+from consumers.statements.vocabulary import Vocabulary, plain
 from schemas.messages import EventType
 from schemas.state import HistoryEvent
 
@@ -61,3 +62,10 @@ def is_refusal(event: HistoryEvent, type_weights: Mapping[EventType, float]) -> 
 def _verdict(comment: str) -> str:
     text = plain(comment).strip()
     return "less" if _ASKS_FOR_LESS.search(text) else "blame" if _BLAMES.search(text) else ""
+
+
+def forget_words(vocabulary: Vocabulary) -> None:
+    """Keep nothing in memory that users wrote, as when one is erased; what was made of it is made again when needed."""
+    vocabulary.forget_texts()
+    _verdict.cache_clear()
+    clean.cache_clear()

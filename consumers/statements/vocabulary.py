@@ -121,6 +121,10 @@ class Vocabulary:
                 self._readings.popitem(last=False)
         return found
 
+    def forget_texts(self) -> None:
+        """Remember none of the texts that were read: what they say is read again when it is asked for."""
+        self._readings.clear()
+
     def _learn(self, tag: str) -> None:
         self._readings.clear()
         for other_number, words in enumerate(_keys(tag)):

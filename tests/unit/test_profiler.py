@@ -407,6 +407,7 @@ def test_what_an_erased_user_wrote_is_not_kept_nor_encoded(site: Site) -> None:
     site.turn(EraseControl(user_id="u", issued_at_ms=START_MS))
     held = site.profiler._tag_vectors
     assert not held._wanted and not len(site.profiler._waiting_for_text)
+    assert not site.profiler._catalogue.vocabulary._readings
     texts, answer = site.models.asked[-1]
     answer.set_result(np.ones((len(texts), EMBEDDING_DIM), np.float32))
     site.turn()
