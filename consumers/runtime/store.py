@@ -36,7 +36,7 @@ BLOB_FILE_BYTES = 64 * 1024 * 1024
 OLDEST_BLOBS = 0.1
 """The share of blob files whose live states every compaction moves on: few, as after a restore none has been overwritten."""
 MOST_OVERWRITTEN = 0.6
-"""Of the oldest blobs: with more, compaction is asked for. Without this a store grew to over 4 KB a user."""
+"""Of the oldest blobs: with more, compaction is asked for. Without this a store grows to many times what is alive."""
 FILES_BEFORE_COMPACTION, FILES_BEFORE_SLOWDOWN = 8, 64
 """Files of keys are small and have filters: some more of them cost little, and a restore need not wait for compaction."""
 _STATE = b"s"

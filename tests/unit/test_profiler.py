@@ -20,7 +20,6 @@ from schemas.errors import ConfigError, Retryable
 from schemas.messages import (
     BehaviorEvent,
     ConsentControl,
-    EraseControl,
     Item,
     ItemVector,
     MuteControl,
@@ -33,7 +32,7 @@ from schemas.messages import (
 )
 from schemas.settings import Settings
 from schemas.tensors import EMBEDDING_DIM
-from schemas.topics import BEHAVIOR_EVENTS, ITEM_VECTORS, ITEMS, RECOMMENDATIONS, USER_ATTRIBUTES, USER_CONTROLS, USER_PROFILES
+from schemas.topics import BEHAVIOR_EVENTS, ITEM_VECTORS, ITEMS, USER_ATTRIBUTES, USER_CONTROLS, USER_PROFILES
 from tests.unit.synthetic import history_vectors
 
 TOPIC_OF = {BehaviorEvent: BEHAVIOR_EVENTS, UserAttributes: USER_ATTRIBUTES, UserProfile: USER_PROFILES}
@@ -390,25 +389,3 @@ def test_a_difference_is_of_items_and_of_the_scores_of_shared_ones() -> None:
 
     assert difference([item("a", 1.0), item("b", 0.5), item("c", 0.2)], [item("b", 0.75), item("a", 1.0)]) == (1, 0.25)
     assert difference([], []) == (0, 0.0)
-
-
-def test_who_waits_for_an_item_gets_the_list_though_something_old_comes_in_the_same_batch(site: Site) -> None:
-    waiting = site.event("late-item")
-    site.turn(waiting)
-    site.turn()
-    site.add_item("late-item", "music")
-    lists = [record for out in (site.turn(waiting), site.turn()) for record in out.records if record.topic is RECOMMENDATIONS]
-    assert len(lists) == 1  # the duplicate changes nothing, so the list comes with the next turn
-
-
-def test_what_an_erased_user_wrote_is_not_kept_nor_encoded(site: Site) -> None:
-    site.turn(UserAttributes(user_id="u", updated_at_ms=START_MS, free_text="I am Ann, and I like quiet music"))
-    site.turn()
-    site.turn(EraseControl(user_id="u", issued_at_ms=START_MS))
-    held = site.profiler._tag_vectors
-    assert not held._wanted and not len(site.profiler._waiting_for_text)
-    assert not site.profiler._catalogue.vocabulary._readings
-    texts, answer = site.models.asked[-1]
-    answer.set_result(np.ones((len(texts), EMBEDDING_DIM), np.float32))
-    site.turn()
-    assert not any("Ann" in str(kept) for kept in held._vectors)
