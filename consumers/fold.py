@@ -23,6 +23,7 @@ from pydantic import BaseModel
 
 from consumers.consent import consents
 from consumers.refresh import statement_topics
+from consumers.statements.clean_text import tag_key
 from consumers.statements.feedback import event_weight
 from schemas.messages import (
     BehaviorEvent,
@@ -241,9 +242,9 @@ def _fold_edit(state: UserState, message: EditControl) -> bool:
 
 
 def _spellings(known: Iterable[str], tag: str) -> list[str]:
-    """Those that are the same tag but for letter case."""
-    key = tag.casefold()
-    return [one for one in known if one.casefold() == key]
+    """Those that are the same tag, however it is spelled."""
+    key = tag_key(tag)
+    return [one for one in known if tag_key(one) == key]
 
 
 def _has_room(state: UserState, text: str) -> bool:

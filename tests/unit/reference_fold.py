@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from consumers.runtime.processor import Record
+from consumers.statements.clean_text import tag_key
 from schemas.messages import (
     BehaviorEvent,
     ConsentControl,
@@ -72,14 +73,14 @@ class Reference:
                 (target, value)
                 for target, value in life.muted
                 if target == message.target
-                and (value.casefold() == message.value.casefold() if by_case else value == message.value)
+                and (tag_key(value) == tag_key(message.value) if by_case else value == message.value)
             }
             if message.muted and not same:
                 life.muted.add((message.target, message.value))
             elif not message.muted:
                 life.muted -= same
         elif isinstance(message, EditControl):
-            same_topic = [topic for topic in life.edits if topic.casefold() == message.topic.casefold()]
+            same_topic = [topic for topic in life.edits if tag_key(topic) == tag_key(message.topic)]
             if [life.edits[topic] for topic in same_topic] != [message.stance]:
                 for topic in same_topic:
                     del life.edits[topic]

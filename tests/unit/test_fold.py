@@ -259,7 +259,7 @@ def test_the_last_word_on_a_tag_counts_however_it_is_spelled() -> None:
     assert not fold(state, USER_CONTROLS.name, MuteControl(user_id="u", issued_at_ms=4, target="tag", value="ROCK"), RULES)
     for message in (
         EditControl(user_id="u", issued_at_ms=5, topic="JAZZ", stance="unset"),
-        MuteControl(user_id="u", issued_at_ms=6, target="tag", value="rock", muted=False),
+        MuteControl(user_id="u", issued_at_ms=6, target="tag", value="rock\u00a0", muted=False),
     ):
         assert fold(state, USER_CONTROLS.name, message, RULES)
     assert state.edits == {} and state.muted_tags == []
