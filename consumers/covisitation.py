@@ -32,8 +32,8 @@ class CoVisitation:
     """Decayed counts of pairs, for each item those of its nearest neighbours only.
 
     An item's weakest neighbour loses to newcomers what they weigh, and its place when nothing is left (Misra and Gries, 1982):
-    pairs that keep coming get in, and a single one moves nothing strong. Items are known by numbers that are never used again,
-    so that an item that goes away takes its pairs along, wherever its row goes.
+    pairs that keep coming get in, and a single one moves nothing strong. Items are known by numbers that no other item gets
+    while pairs hold it, so that an item that goes away takes its pairs along, wherever its row goes.
     """
 
     def __init__(self, capacity: int, half_life_h: float = HALF_LIFE_H) -> None:
@@ -49,7 +49,7 @@ class CoVisitation:
     def add(self, row: int) -> None:
         """An item without neighbours is at this row."""
         if self._next >= len(self._row_of):
-            self._row_of = np.concatenate([self._row_of, np.full(len(self._row_of), -1, np.int64)])
+            self._renumber()
         self._row_of[self._next] = row
         self._number_of[row] = self._next
         self._others[row], self._counts[row], self._totals[row] = -1, 0, 0
@@ -110,6 +110,19 @@ class CoVisitation:
         enters = ~known & (left < 0)
         self._others[rows[enters], slots[enters]] = numbers[enters]
         self._counts[rows, slots] = np.where(enters, gained, np.maximum(left, 0))
+
+    def _renumber(self) -> None:
+        """Give the items that are left the lowest numbers, with room for as many again."""
+        left = np.flatnonzero(self._row_of >= 0)
+        rows = self._row_of[left]
+        new_number = np.full(len(self._row_of) + 1, -1, np.int32)  # the last is that of -1
+        new_number[left] = np.arange(len(left))
+        self._others = new_number[self._others]
+        self._counts[self._others < 0] = 0
+        self._number_of[rows] = new_number[left]
+        self._row_of = np.full(max(2 * len(left), len(self._number_of)), -1, np.int64)
+        self._row_of[: len(left)] = rows
+        self._next = len(left)
 
     def _rescale(self, newest_ms: float) -> None:
         if newest_ms - self._reference_ms > MAX_HALVINGS / 2 * self._half_life_ms:

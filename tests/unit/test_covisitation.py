@@ -97,3 +97,19 @@ def test_what_went_away_gives_its_place_to_what_comes() -> None:
     for _ in range(5):
         observe(found, [(0, other) for other in newcomers])
     assert set(closeness(found, 0)) == set(newcomers)
+
+
+def test_items_that_come_and_go_leave_nothing_behind() -> None:
+    """Two items stay, thousands pass: pairs of those that stay are kept, and memory does not grow."""
+    found = filled(8)
+    observe(found, [(0, 1)] * 30)
+    size = len(found._row_of)
+    for turn in range(5000):
+        observe(found, [(0, 2 + turn % 6)])
+        found.move(7, 2 + turn % 6)
+        found.add(7)
+        near = closeness(found, 0)
+        assert near.keys() <= set(range(1, 8)) and 1 in near
+        assert not closeness(found, 7)
+    assert len(found._row_of) <= 2 * size
+    assert len(near) == 1  # nobody else's pairs were taken for theirs

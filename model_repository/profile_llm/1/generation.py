@@ -1,5 +1,6 @@
 """Writes many texts together: rows join and leave between two tokens, and what their prompts share is computed once."""
 
+import math
 from collections import OrderedDict, deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -85,7 +86,9 @@ class TextGenerator:
 
     @property
     def context_length(self) -> int:
-        return int(self.model.config.max_position_embeddings)
+        """How many tokens a prompt and its text may have; a sliding window is not implemented, so they stay within it."""
+        config = self.model.config
+        return int(min(config.max_position_embeddings, getattr(config, "sliding_window", None) or math.inf))
 
     @property
     def has_room(self) -> bool:

@@ -34,6 +34,7 @@ IDLE_S = 0.2
 CHARACTERS_PER_TOKEN = 16  # a prompt longer than this allows is refused before it is tokenised
 CANCELLED = "cancelled: by the client"
 UNLOADED = "unavailable: profile_llm is being unloaded"
+WARM_UP = ("Hello", "Hello there")
 
 
 class TritonPythonModel:
@@ -44,12 +45,15 @@ class TritonPythonModel:
         self.max_new_tokens = int(parameters["max_new_tokens"])
         self.desk = Desk(int(parameters["max_waiting"]), int(float(parameters["output_cache_mb"]) * 1e6))
         self.generator = load_generator()
-        self.generator.generate([Row(self.generator.tokenize(text), max_tokens=4) for text in ("Hello", "Hello there")])
+        self.warm_up()
         self.figures = Figures(args["model_version"])
         self.at_work: dict[Row, Text] = {}
         self.stopping = threading.Event()
         self.worker = threading.Thread(target=self.work, name="generate")
         self.worker.start()
+
+    def warm_up(self) -> None:
+        self.generator.generate([Row(self.generator.tokenize(text), max_tokens=4) for text in WARM_UP])
 
     def execute(self, requests: list) -> None:
         """Only queue, or answer from memory: the worker writes."""
@@ -123,7 +127,8 @@ class TritonPythonModel:
         try:
             self.generator.start(row)
         except Exception as error:
-            self.fail(row, error)
+            pb_utils.Logger.log_error(f"profile_llm: a text could not begin: {error!r}")
+            self.write_alone([*self.generator.abandon(), row])
 
     def write_alone(self, rows: Sequence[Row]) -> None:
         """Try each of the rows that failed together again, by itself, so that one never takes the others down."""
@@ -153,9 +158,16 @@ class TritonPythonModel:
         return None
 
     def fail(self, row: Row, error: Exception) -> None:
-        pb_utils.Logger.log_error(f"profile_llm: a text failed: {error!r}")
+        """Refuse a text that failed by itself: for good when others can be written, else until the model works again."""
+        pb_utils.Logger.log_error(f"profile_llm: a text failed by itself: {error!r}")
+        try:
+            self.warm_up()
+            kind = "invalid"
+        except Exception:
+            self.generator.abandon()
+            kind = "unavailable"
         if text := self.at_work.pop(row, None):
-            self.give_up(text, f"unavailable: generation failed: {error!r}")
+            self.give_up(text, f"{kind}: generation failed: {error!r}")
 
     def give_up(self, text: Text, message: str) -> None:
         """Refuse a text. Whoever joined one that all the others have cancelled asks anew."""
