@@ -3,7 +3,9 @@
 import json
 
 import pytest
+from typer.testing import CliRunner
 
+from deploy.cli import app
 from deploy.feedback.run import run
 from deploy.local.stack import LocalStack
 from deploy.reading import decoded, read_all
@@ -36,6 +38,15 @@ def test_lists_are_judged_by_what_is_in_the_topics(
     assert report["left_out"]["malformed in impressions"] == 1
     assert report["policies"]["as logged"]["ips"]["mean"] == pytest.approx(len(clicks) / len(lists), abs=1e-4)
     assert report["policies"]["ranked, nothing by chance"]["snips"]["mean"] > 0
+
+
+def test_visits_without_lists_fail_the_command(kafka: LocalStack, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A script that goes on to judge the clicks must not take none for an answer."""
+    monkeypatch.setenv("PORTRAIT_KAFKA__BOOTSTRAP_SERVERS", str(kafka.settings.kafka.bootstrap_servers))
+    monkeypatch.setattr("deploy.produce_commands._visits", lambda shop, rounds: [])
+    outcomes = [CliRunner().invoke(app, ["shop", "--users", "2", "--events", "12", *more]) for more in ([], ["--visits", "2"])]
+    assert [outcome.exit_code for outcome in outcomes] == [0, 1]
+    assert all(json.loads(outcome.stdout.strip().splitlines()[-1])["visits"] == [] for outcome in outcomes)
 
 
 def test_users_of_the_demo_shop_look_at_each_list_once(kafka: LocalStack, monkeypatch: pytest.MonkeyPatch) -> None:

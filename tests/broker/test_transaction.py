@@ -18,11 +18,12 @@ LIMIT_BYTES = 2000
 
 
 @pytest.fixture
-def topic(kafka: LocalStack) -> Iterator[str]:
-    """A topic of one partition that refuses records above 2,000 bytes."""
+def topic(kafka: LocalStack, request: pytest.FixtureRequest) -> Iterator[str]:
+    """A topic of one partition that refuses records above 2,000 bytes, or above what the test is parametrised with."""
     name = f"narrow-{uuid.uuid4().hex}"
     admin = clients.admin(kafka.settings.kafka, "transactions-admin")
-    wanted = NewTopic(name, num_partitions=1, replication_factor=1, config={"max.message.bytes": str(LIMIT_BYTES)})
+    limit_bytes = getattr(request, "param", LIMIT_BYTES)
+    wanted = NewTopic(name, num_partitions=1, replication_factor=1, config={"max.message.bytes": str(limit_bytes)})
     admin.create_topics([wanted])[name].result(20)
     yield name
     admin.delete_topics([name])[name].result(20)
@@ -65,6 +66,14 @@ def test_delivered_is_the_offset_after_the_progress_record(kafka: LocalStack, to
             transaction.finish()
         assert transaction.delivered == {0: 3 * turn + 2}  # the marker takes an offset of its own
     assert committed_values(kafka.settings.kafka, topic) == [b"state", b"progress"] * 2
+
+
+@pytest.mark.parametrize("topic", [100_000], indirect=True)
+def test_records_are_as_large_as_the_broker_takes_them_once_compressed(kafka: LocalStack, topic: str) -> None:
+    """A dead letter holds what came, which a producer with stronger compression had made small enough."""
+    large = b"x" * 3_000_000
+    commit(open_transaction(kafka.settings.kafka), topic, large)
+    assert committed_values(kafka.settings.kafka, topic) == [large]
 
 
 def test_one_refused_record_aborts_the_whole_transaction(kafka: LocalStack, topic: str) -> None:
