@@ -1,9 +1,9 @@
 """Is every word of a text borne out by statements? Strict: what cannot be read as facts and function words is refused.
 
 The text is read as a sequence of pieces: facts (tags, titles, declared values), words of a closed lexicon, quotes. A small
-context (which stance the last verb asserted, whether it was negated, which change it claimed) runs along, so a dislike told as
-a like, or a lasting interest told as a new one, is seen. Of all readings the one with the fewest faults counts; a text is
-grounded when that one has none.
+context (which stance the last verb asserted, whether it was negated or past, which change it claimed) runs along, so a dislike
+told as a like, or a lasting interest told as a new one, is seen. Of all readings the one with the fewest faults counts; a text
+is grounded when that one has none.
 """
 
 from collections import Counter
@@ -15,6 +15,7 @@ from consumers.texts.grounding_pieces import Facts, Piece, fold, pieces_at
 from consumers.texts.grounding_words import (
     ADULT,
     ASSERTS,
+    CHANGED,
     CHILD,
     CLOSE,
     DISLIKES,
@@ -28,6 +29,7 @@ from consumers.texts.grounding_words import (
     LOST,
     NEGATION,
     OPENS,
+    PAST,
     RESET,
     REVERSED,
     STOP,
@@ -61,13 +63,16 @@ class Reading(NamedTuple):
 class _Context(NamedTuple):
     """What the words so far assert of the facts to come.
 
-    `closing` is the effect of the Chinese words that must follow. `told`: a fact was named since the trend was claimed.
+    `closing` is the effect of the Chinese words that must follow. `told`: a fact was named since the last claim of any kind;
+    `named`: since the last verb.
     """
 
     stance: str = ""
     negated: bool = False
+    past: bool = False
     trend: str = ""
     told: bool = False
+    named: bool = False
     closing: str = ""
 
 
@@ -142,7 +147,7 @@ _Outcome = tuple[_Context, Fault | None, int | None]
 def _read_piece(context: _Context, piece: Piece, facts: Facts) -> Iterator[_Outcome]:
     """Every way to go on after the piece: the context then, what was wrong, and which statement was named."""
     if piece.kind == "unknown":
-        yield context, Fault(piece.effect, piece.text), None
+        yield context._replace(told=True, named=True), Fault(piece.effect, piece.text), None
     elif piece.kind == "fact":
         yield from _read_fact(context, piece, facts)
     elif piece.kind == "gender":
@@ -152,7 +157,7 @@ def _read_piece(context: _Context, piece: Piece, facts: Facts) -> Iterator[_Outc
 
 
 def _read_fact(context: _Context, piece: Piece, facts: Facts) -> Iterator[_Outcome]:
-    following = context._replace(told=True)
+    following = context._replace(told=True, named=True)
     fitting = [index for index in piece.statements if _asserts(context, facts.statements[index])]
     for index in fitting:
         trend = facts.statements[index].trend or ""
@@ -164,6 +169,8 @@ def _read_fact(context: _Context, piece: Piece, facts: Facts) -> Iterator[_Outco
 
 def _asserts(context: _Context, statement: Statement) -> bool:
     """Whether naming the statement's topic in this context says what the statement says."""
+    if context.past and statement.stance != VIEWED:
+        return False
     if statement.stance == IS:
         return context.stance in ("", IS) and not (context.negated or context.trend)
     if statement.stance == HABIT:
@@ -180,27 +187,32 @@ def _gender_fault(piece: Piece, facts: Facts) -> Fault | None:
 
 
 def _read_word(context: _Context, piece: Piece) -> Iterator[_Outcome]:
-    """A word of the lexicon. Where it leaves a Chinese 对 unclosed or a claimed change without a fact, that is a fault."""
+    """A word of the lexicon. Where it leaves a Chinese 对 unclosed or something claimed of no fact, that is a fault."""
     effect = piece.effect
     unclosed = Fault("polarity", f"对 … {piece.text}") if context.closing else None
     if effect == STOP:
-        untold = Fault("trend", context.trend) if context.trend and not context.told else None
-        yield _Context(), unclosed or untold, None
+        yield _Context(), unclosed or _untold(context), None
     elif effect == RESET:
-        yield context._replace(negated=False), None, None
+        yield context._replace(negated=context.negated and not context.told), None, None
     elif effect in (NEGATION, LOST):
         twice = Fault("polarity", piece.text) if context.negated else None
         stance = DISLIKES if context.stance == LIKES else context.stance
         yield _claiming(context, REVERSED if effect == LOST else "")._replace(stance=stance, negated=True), twice, None
     elif effect == LONGER:
         yield _claiming(context, REVERSED), None if context.negated else Fault("polarity", piece.text), None
+    elif effect == PAST:
+        yield _claiming(context, "")._replace(past=True), None, None
+    elif effect == CHANGED:
+        yield context, None if context.trend or context.stance == VIEWED else Fault("trend", piece.text), None
     elif effect in TRENDS_CLAIMED:
         yield _claiming(context, effect), None, None
     elif effect in OPENS:
         for closing, stance, trend in OPENS[effect]:
-            yield _Context(stance, trend=trend, closing=closing), unclosed, None
+            following = _claiming(context, trend)._replace(stance=stance, named=False, closing=closing)
+            yield following, unclosed or _dropped(context, stance), None
     elif effect.startswith(CLOSE):
-        yield _Context(), None if effect == context.closing else Fault("polarity", piece.text), None
+        closed = effect == context.closing and context.told
+        yield _Context(), None if closed else Fault("polarity", piece.text), None
     elif effect in ASSERTS:
         yield from _read_assertion(context, piece, unclosed)
     else:
@@ -208,19 +220,37 @@ def _read_word(context: _Context, piece: Piece) -> Iterator[_Outcome]:
 
 
 def _claiming(context: _Context, trend: str) -> _Context:
-    """The context after a word that claims a change of the facts to come; "": none but what was claimed before them."""
-    return context._replace(trend=trend or ("" if context.told else context.trend), told=False)
+    """The context after a word that claims something of the facts to come: what was claimed of those before is over."""
+    if context.told:
+        context = context._replace(trend="", past=False, told=False)
+    return context._replace(trend=trend or context.trend)
+
+
+def _untold(context: _Context) -> Fault | None:
+    """The fault of a sentence that ends with a claim of no fact: `likes drama, but never.`"""
+    if context.trend and not context.told:
+        return Fault("trend", context.trend)
+    if (context.negated or context.past) and not context.told:
+        return Fault("polarity", "not …" if context.negated else "past …")
+    tells = context.stance in (LIKES, DISLIKES, VIEWED) and not context.named
+    return Fault("polarity", f"{context.stance} …") if tells else None
+
+
+def _dropped(context: _Context, stance: str) -> Fault | None:
+    """The fault of a verb of no fact before one of another stance: `dislikes, likes drama`, `dislikes the brand`."""
+    lost = context.stance == DISLIKES != stance or (context.stance, stance) == (LIKES, VIEWED)
+    return Fault("polarity", f"{context.stance} …") if lost and not (context.named or context.negated) else None
 
 
 def _read_assertion(context: _Context, piece: Piece, unclosed: Fault | None) -> Iterator[_Outcome]:
     """A verb. `likes` after a negation is a dislike; no other stance can be negated."""
     stance, trend = ASSERTS[piece.effect]
-    following = _claiming(context, trend or "")._replace(stance=stance, closing="")
+    following = _claiming(context, trend or "")._replace(stance=stance, named=False, closing="")
     if stance == LIKES and context.negated:
         yield following._replace(stance=DISLIKES), unclosed, None
     else:
         twice = Fault("polarity", piece.text) if context.negated and stance != IS else None
-        yield following, unclosed or twice, None
+        yield following, unclosed or twice or _dropped(context, stance), None
 
 
 def _shape_faults(
@@ -244,7 +274,7 @@ def _names_said_twice(words: Sequence[Piece], language: Language) -> Iterator[Fa
     ours = {**LEXICON[language], **GENDER[language]}  # a place called "A" is not named twice by an article
     named: Counter[tuple[int, ...]] = Counter()
     for piece in words:
-        if piece.effect == STOP:
+        if piece.text == FINAL[language]:  # also where a tag is a full stop
             named.clear()
         if piece.kind == "fact" and piece.text not in ours and any(map(str.isalnum, piece.text)):
             named[piece.statements] += 1

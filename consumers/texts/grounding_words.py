@@ -12,6 +12,8 @@ TRENDS_CLAIMED = {
 }
 LONGER, LOST = "longer", "lost"
 """`no longer likes`, `lost interest in`: a dislike that was a like."""
+PAST, CHANGED = "past", "changed"
+"""`had`, 曾: only what was looked at may be told as past. 了: after a like or dislike it says that one has changed."""
 ASSERTS: dict[str, tuple[str, str | None]] = {
     **{stance: (stance, None) for stance in (LIKES, DISLIKES, VIEWED, IS, HABIT)},
     **{f"{HABIT} {topic}": (f"{HABIT} {topic}", None) for topic in ("time_of_day", "price_band", "format", "brand", "author")},
@@ -26,13 +28,14 @@ OPENS: dict[str, tuple[tuple[str, str, str], ...]] = {
         ("close likes", LIKES, ""),
         ("close dislikes", DISLIKES, ""),
         ("close new", LIKES, NEW),
+        ("close now", LIKES, NOW),
         ("close rising", LIKES, RISING),
         ("close fading", LIKES, FADING),
         ("close reversed", DISLIKES, REVERSED),
     ),
-    "open new": (("close likes", LIKES, NEW), ("close new", LIKES, NEW)),
-    "open now": (("close likes", LIKES, NOW),),
-    "open reversed": (("close likes", DISLIKES, REVERSED),),
+    "open new": (("close likes", LIKES, NEW), ("close now", LIKES, NEW), ("close new", LIKES, NEW)),
+    "open now": (("close likes", LIKES, NOW), ("close now", LIKES, NOW)),
+    "open reversed": (("close likes", DISLIKES, REVERSED), ("close now", DISLIKES, REVERSED)),
 }
 """Chinese 对 and its like: what follows is liked or disliked, as the sentence's closing words say: (those, stance, trend)."""
 
@@ -43,14 +46,15 @@ def _lexicon(**words_of: str) -> dict[str, str]:
 
 _ENGLISH = _lexicon(
     neutral="""a an the this that these those their they them themselves user user's users person someone individual
-        of for to in at on with by as has have had been being also both well including include includes namely recently
-        it its out item items topic topics content title titles area areas subject subjects does do did than_before within
+        of for to in at on with by as has have has_had have_had been being also both well including include includes namely
+        recently it its out item items topic topics content title titles area areas subject subjects does do than_before within
         usually mostly often most be""",
     reset="and or but who while whereas , ; :",
     stop=".",
+    past="had",
     negation="not no nor never neither isn't doesn't don't aren't hasn't without",
     likes="""like likes liking enjoy enjoys enjoying interested interest interests appreciate appreciates fond keen
-        love loves loving loved passionate avid favorite favorites favourite favourites""",
+        love loves loving passionate avid favorite favorites favourite favourites""",
     dislikes="dislike dislikes disliking avoid avoids avoiding uninterested",
     viewed="viewed looked browsed checked seen visited explored viewing browsing",
     habit="prefers chooses picks goes turns returns tends stay stays",
@@ -67,10 +71,11 @@ _ENGLISH = _lexicon(
     **{"is": "is are works working lives living comes coming from based"},
 )
 _CHINESE = _lexicon(
-    neutral="""该用户 这位用户 用户 TA 的 是 一位 一名 等 和 与 以及 及 还 也 同时 内容 话题 近期 最近 曾 曾经 了
-        通常 常 经常 多""",
+    neutral="""该用户 这位用户 用户 TA 的 是 一位 一名 等 和 与 以及 及 还 也 同时 内容 话题 近期 最近 通常 常 经常 多""",
     reset="， 、 ； 并 并且 但 而 则",
     stop="。",
+    past="曾 曾经",
+    changed="了",
     likes="喜欢 喜爱 关注 偏好 兴趣包括 兴趣是",
     dislikes="不喜欢 不关注",
     viewed="浏览过 浏览了 看过 查看过 查看了",
@@ -84,10 +89,11 @@ _CHINESE = _lexicon(
     open__reversed="不再对",
     close__likes="感兴趣 有兴趣",
     close__dislikes="不感兴趣 没有兴趣 没兴趣",
+    close__now="感兴趣了 有兴趣了",
     close__new="产生了兴趣 产生兴趣",
     close__rising="越来越感兴趣 的兴趣日益浓厚 的兴趣越来越浓",
     close__fading="的兴趣有所减退 的兴趣逐渐减弱 的兴趣在减退 的热情不如以前 的兴趣不如以前",
-    close__reversed="不再感兴趣 失去了兴趣",
+    close__reversed="不再感兴趣 失去了兴趣 不再感兴趣了 不感兴趣了 没有兴趣了 没兴趣了",
     habit="选择 青睐 偏爱 偏向 主要看 看 以",
     habit__format="为主",
     habit__time_of_day="活跃 活跃时间 在 为",
@@ -103,9 +109,7 @@ LEXICON: dict[Language, dict[str, str]] = {
     "en": _ENGLISH,
     "zh": {word.lower(): effect for word, effect in _CHINESE.items()},
 }
-STRONG = frozenset(
-    ["love", "loves", "loving", "loved", "passionate", "avid", "favorite", "favorites", "favourite", "favourites"]
-)
+STRONG = frozenset(["love", "loves", "loving", "passionate", "avid", "favorite", "favorites", "favourite", "favourites"])
 """Words that claim more than an interest."""
 GENDER: dict[Language, dict[str, str]] = {
     "en": {
