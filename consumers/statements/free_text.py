@@ -6,16 +6,19 @@ anywhere in it is not: taking something back must not fail because it is named t
 """
 
 import re
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
 from typing import Generic, NamedTuple, TypeVar
 
 from consumers.statements.free_text_cues import (
     AFTER_MENTION,
     ANY_MORE,
+    ASKED,
     CLAUSE_END,
     CONNECTIVES,
+    DEEDS,
     ENDINGS,
+    EVERYTHING,
     FILLERS,
     OTHERS,
     SENTENCE_END,
@@ -24,8 +27,11 @@ from consumers.statements.free_text_cues import (
 )
 from consumers.statements.vocabulary import UNSPACED, Token, Vocabulary, plain, tokens_of
 
-NEAR = 3
-"""Words between a negation and what it turns round, at most."""
+DENYING = {"not", "hedge", "without", "dislikes"}
+"""Roles of cues that turn an exception round: `nothing but jazz`, `not without jazz`."""
+SPEAKING_AGAINST = {*DENYING, "once", "except"}
+SIGNS = {"likes": 1, "dislikes": -1, "not": -1, "neither": 0}
+"""Of what is said right after a tag."""
 BESIDE_ONE_CHARACTER = re.compile(r"[\W和与及跟或也还的了]|$")
 """What may follow a tag of one character; else it is likely a part of another word."""
 
@@ -73,6 +79,18 @@ class _Clause(NamedTuple):
     start: int
     end: int
     asked: bool
+    excepted: bool = False
+    """It follows an `all … but`, and is nothing but tags."""
+
+
+class _Heard(NamedTuple):
+    """What a clause holds: tags, and the cues that count. `ends_it` when it ends as what is taken back does: `any more`."""
+
+    clause: _Clause
+    named: Sequence[_Named]
+    cues: Sequence[_Cue]
+    closing: int
+    ends_it: bool
 
 
 def read(text: str, vocabulary: Vocabulary) -> Reading:
@@ -130,15 +148,22 @@ class _Reader:
     def _split(self, start: int, stop: int, asked: bool) -> Iterator[_Clause]:
         """A sentence at its commas and contrasts, but not at the commas of a list of tags."""
         ends = self._ends(CLAUSE_END, start, stop)
-        begin = start
+        begin, excepted = start, False
         for place, end in enumerate(ends):
             following = ends[place + 1].start() if place + 1 < len(ends) else stop
-            in_list = end.group("list") and (self._is_list(begin, end.start()) or self._is_list(end.end(), following))
+            before_list = self._is_list(end.end(), following)
+            in_list = end.group("list") and (before_list or self._is_list(begin, end.start()))
             begin = end.end()
             if not in_list:
-                yield _Clause(start, end.start(), asked)
+                yield _Clause(start, end.start(), asked, excepted)
+                excepted = before_list and end.group() == "but" and self._is_everything(start, end.start())
                 start = begin
-        yield _Clause(start, stop, asked)
+        yield _Clause(start, stop, asked, excepted)
+
+    def _is_everything(self, start: int, end: int) -> bool:
+        """Whether a stretch speaks of all there is, and denies nothing."""
+        denies = any(cue.kind.role in DENYING for cue in self._cues.within(start, end))
+        return not denies and EVERYTHING.search(self.text, start, end) is not None
 
     def _is_list(self, start: int, end: int) -> bool:
         """Whether there is nothing but tags and what joins them."""
@@ -148,68 +173,83 @@ class _Reader:
     def denies(self, clause: _Clause) -> bool:
         """Whether the clause speaks against something, or of somebody else."""
         roles = {cue.kind.role for cue in self._cues.within(clause.start, clause.end)}
-        return bool(roles & {"dislikes", "not", "once"}) or self._is_of_others(clause)
+        return clause.excepted or bool(roles & SPEAKING_AGAINST) or self._is_of_others(clause)
 
     def mentions(self, clause: _Clause) -> Iterator[Mention]:
         """What the clause says of each tag it names; nothing when it asks, or speaks of somebody else."""
         named = self._named.within(clause.start, clause.end)
-        if not named or clause.asked or self._is_of_others(clause):
+        text = self.text[clause.start : clause.end].rstrip()
+        if not named or clause.asked or ASKED.search(text) or self._is_of_others(clause):
             return
         cues = [cue for cue in self._cues.within(clause.start, clause.end) if cue.kind.role != "skip"]
-        ends_it = ANY_MORE.search(self.text[clause.start : clause.end].rstrip()) is not None
+        heard = _Heard(clause, named, cues, self._closing(cues, clause), ANY_MORE.search(text) is not None)
         for name in named:
-            sign, before, topical = self._judge(name, named, cues, clause, ends_it)
+            sign, before, topical = self._judge(name, heard)
             if sign:
-                taken_back = sign < 0 and (before or ends_it)
+                taken_back = sign < 0 and (before or heard.ends_it)
                 yield Mention(name.tags, sign, taken_back or before, topical or taken_back)
 
-    def _judge(
-        self, name: _Named, named: Sequence[_Named], cues: Sequence[_Cue], clause: _Clause, ends_it: bool
-    ) -> tuple[int, bool, bool]:
+    def _judge(self, name: _Named, heard: _Heard) -> tuple[int, bool, bool]:
         """Sign, before and topical of a tag: by what follows it at once, else by the cue before it, else by one after it."""
+        clause, cues = heard.clause, heard.cues
+        place = bisect_right(cues, name.start, key=lambda cue: cue.end) - 1
+        role = cues[place].kind.role if place >= 0 else "skip"
+        if clause.excepted or role == "besides":
+            return -clause.excepted, False, False
         for kind, pattern in AFTER_MENTION:
             if pattern.match(self.text, name.end, clause.end):
-                return (1 if kind.role == "likes" else -1), kind.before, kind.topical
-        earlier = [place for place, cue in enumerate(cues) if cue.end <= name.start]
-        if earlier:
-            return self._effect(cues, earlier[-1], named, ends_it)
-        for place, cue in enumerate(cues):
-            after = self._tokens.within(cue.end, clause.end)
-            if cue.kind.role in ("likes", "dislikes") and all(word.text in ENDINGS for word in after):
-                return self._effect(cues, place, named, ends_it)
-        return 1, False, False
+                return (0 if role == "hedge" else SIGNS[kind.role]), kind.before, kind.topical
+        if place >= 0:
+            return self._effect(place, heard)
+        return self._effect(heard.closing, heard) if heard.closing >= 0 else (1, False, False)
 
-    def _effect(self, cues: Sequence[_Cue], place: int, named: Sequence[_Named], ends_it: bool) -> tuple[int, bool, bool]:
-        """What a cue says with the negations just before it."""
-        cue = cues[place]
-        if cue.kind.role == "neither":
+    def _closing(self, cues: Sequence[_Cue], clause: _Clause) -> int:
+        """The place of the first cue that ends the clause, and so is about tags before it (`golf I never play`); else -1."""
+        words = self._tokens.within(clause.start, clause.end)
+        ends = max((word.start for word in words if word.text not in ENDINGS), default=0)
+        done = max((word.start for word in words if word.text not in DEEDS), default=0)
+        for place, cue in enumerate(cues):
+            role = cue.kind.role
+            if (role in ("likes", "dislikes") and ends < cue.end) or (role == "hedge" and done < cue.end):
+                return place
+            if role == "not" and done < cue.end <= words[-1].start:
+                return place
+        return -1
+
+    def _effect(self, place: int, heard: _Heard) -> tuple[int, bool, bool]:
+        """What a cue says with the negations before it."""
+        kind = heard.cues[place].kind
+        undone = kind.role in ("without", "except") and any(cue.kind.role in DENYING for cue in heard.cues[:place])
+        if undone or kind.role == "neither":
             return 0, False, False
-        if cue.kind.role in ("not", "once"):
-            return self._bare_negation(cue, named, ends_it)
-        turns = list(self._turns(cues, place, named))
+        if kind.role == "except":
+            return -1, False, False
+        if kind.role not in ("likes", "dislikes"):
+            return self._bare_negation(heard.cues[place], heard)
+        turns = list(self._turns(heard.cues, place))
         before, topical = any(turn.kind.before for turn in turns), any(turn.kind.topical for turn in turns)
-        if cue.kind.role == "dislikes":
-            return (0 if turns else -1), cue.kind.before, cue.kind.topical
+        if kind.role == "dislikes":
+            return (0 if turns else -1), kind.before, kind.topical
         if len(turns) > 1:
             return 0, False, False
-        return (-1 if turns else 1), before, topical or cue.kind.topical
+        return (-1 if turns else 1), before, topical or kind.topical
 
-    def _turns(self, cues: Sequence[_Cue], place: int, named: Sequence[_Named]) -> Iterator[_Cue]:
+    def _turns(self, cues: Sequence[_Cue], place: int) -> Iterator[_Cue]:
         """The negations that stand close before a cue, with no tag between."""
-        while place > 0 and cues[place - 1].kind.role in ("not", "once"):
-            start, end = cues[place - 1].end, cues[place].start
-            if len(self._tokens.within(start, end)) > NEAR or any(start <= name.start < end for name in named):
+        while place > 0:
+            turn, between = cues[place - 1], (cues[place - 1].end, cues[place].start)
+            if len(self._tokens.within(*between)) > turn.kind.turns_within or self._named.within(*between):
                 return
+            yield turn
             place -= 1
-            yield cues[place]
 
-    def _bare_negation(self, cue: _Cue, named: Sequence[_Named], ends_it: bool) -> tuple[int, bool, bool]:
-        """A negation without a word of liking: `not football` is against it, `I don't own a car` is not."""
-        first = min(name.start for name in named if name.start >= cue.end)
-        between = [token.text for token in self._tokens.within(cue.end, first)]
-        if cue.kind.before or ends_it or all(word in FILLERS for word in between):
-            return -1, cue.kind.before, cue.kind.topical
-        return 0, False, False
+    def _bare_negation(self, cue: _Cue, heard: _Heard) -> tuple[int, bool, bool]:
+        """A negation without a word of liking: `not football` is against it; `I don't own a car` and `rarely` are not."""
+        following = bisect_left(heard.named, cue.end, key=lambda name: name.start)
+        first = heard.named[following].start if following < len(heard.named) else heard.clause.end
+        between = self._tokens.within(cue.end, first)
+        plainly = cue.kind.role != "hedge" and all(token.text in FILLERS for token in between)
+        return -(cue.kind.before or heard.ends_it or plainly), cue.kind.before, cue.kind.topical
 
     def _is_of_others(self, clause: _Clause) -> bool:
         words = self._tokens.within(clause.start, clause.end)
@@ -263,5 +303,9 @@ def _cues(text: str) -> list[_Cue]:
     for pattern, kinds in TABLES:
         for match in pattern.finditer(text):
             assert match.lastindex is not None
-            found.append(_Cue(match.start(), match.end(), kinds[match.lastindex - 1]))
-    return sorted(found, key=lambda cue: cue.start)
+            kind = kinds[match.lastindex - 1]
+            found.append(_Cue(match.start(), match.end(), kind))
+            if kind.then and (then := kind.then[0].match(text, match.end())):
+                found.append(_Cue(*then.span("then"), kind.then[1]))
+    found.sort(key=lambda cue: cue.start)
+    return [cue for place, cue in enumerate(found) if place == 0 or cue.start >= found[place - 1].end]
