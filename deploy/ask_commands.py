@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from deploy.command_output import console, ended_by_errors, say, say_json
+from deploy.user_argument import UserId
 from schemas.errors import ConfigError
 from schemas.settings import Settings, load_settings
 
@@ -33,7 +34,7 @@ def register(app: typer.Typer) -> None:
 
 
 def ask(
-    user: Annotated[str, typer.Argument(help="user_id, the Kafka key")],
+    user: UserId,
     questions: Annotated[int, typer.Option(min=1, max=64, help="how many to put at most")] = 5,
     language: Annotated[str | None, typer.Option(help="en or zh; default: the user's own, else the setting")] = None,
     grant_profile: Annotated[bool, typer.Option(help="also give the user's consent to a profile")] = False,

@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from deploy.command_output import console, ended_by_errors, reading_progress, say, say_json
-from schemas.errors import ConfigError
+from schemas.errors import ConfigError, PortraitError
 from schemas.settings import Settings, load_settings
 
 if TYPE_CHECKING:
     from deploy.dead_letter_replay import Plan
+    from deploy.dead_letter_sender import Sent
     from deploy.dead_letters import Choice, Letter, Place
+    from deploy.replay_progress import Progress
     from deploy.state_log import Tick
 
 REFUSED = 1
@@ -116,16 +118,20 @@ def replay(
 ) -> None:
     """Send dead letters again, byte for byte, to the topics they came from.
 
-    Choose them by place, by --reason, --topic and --since, or with --all. The letters stay: replaying twice sends twice. Left
-    out are letters that were replayed before (--again takes them), letters of users erased since, and letters that do not say
-    where they came from (--to does). Ends with one line of JSON; the exit status is 1 when a letter lacks its source.
+    Choose them by place, by --reason, --topic and --since, or with --all. The letters stay: replaying twice sends twice. A
+    replay that was stopped goes on where it was when the same command is given again, and sends nothing twice. Left out are
+    letters that were replayed before (--again takes them), letters of users erased since, and letters that do not say where
+    they came from (--to does). Ends with one line of JSON; the exit status is 1 when a letter lacks its source, or its topic
+    refuses it.
     """
     from deploy.dead_letter_replay import NO_SOURCE, erasures, make_plan, require_topics
+    from deploy.dead_letter_sender import Sent
     from deploy.dead_letter_view import plan_lines
     from deploy.dead_letters import Place
+    from deploy.replay_progress import Progress, name_of
 
     choice = _choice(reason, topic, since)
-    named = [Place.parse(text) for text in dict.fromkeys(places or [])]
+    named = sorted({Place.parse(text) for text in places or []})
     if (bool(named), everything, not choice.everything) not in (
         (True, False, False),
         (False, True, False),
@@ -133,10 +139,12 @@ def replay(
     ):
         raise ConfigError("choose letters in one way: PARTITION@OFFSET …, or --reason, --topic and --since, or --all")
     settings = _settings()
+    progress = Progress(settings.kafka, name_of([named, reason, topic, since, to, again]))
     with ended_by_errors():
+        progress.load()
         read = _reader(settings, named, choice)
         with reading_progress(len(named) or _topic_length(settings), "reading") as tick:
-            plan = make_plan(read(tick), erasures(settings), to=to, again=again)
+            plan = make_plan(read(tick), erasures(settings), to=to, again=again, sent=progress.has)
         if named and plan.sourceless:
             raise ConfigError(
                 f"dead letter {plan.sourceless[0]} does not say where it came from; name a topic with --to TOPIC"
@@ -146,19 +154,20 @@ def replay(
             say(line)
         if plan.targets and not dry_run and not yes and not typer.confirm("send them?", err=True):
             raise typer.Exit(ABORTED)
-        sent = 0 if dry_run or not plan.targets else _send(settings, read, plan)
+        sent = Sent() if dry_run else _send(settings, read, plan, progress)
     say_json(
         {
             "report": "dead-letters-replay",
             "dry_run": dry_run,
             "planned": len(plan.targets),
-            "sent": sent,
+            "sent": sent.letters,
             "bytes": plan.size_bytes,
             "topics": plan.topics(),
             "left_out": dict(plan.left_out),
+            "refused": [str(place) for place in sent.refused],
         }
     )
-    if plan.left_out[NO_SOURCE]:
+    if plan.left_out[NO_SOURCE] or sent.refused:
         raise typer.Exit(REFUSED)
 
 
@@ -174,11 +183,27 @@ def _reader(settings: Settings, named: "list[Place]", choice: "Choice") -> "Call
     return read
 
 
-def _send(settings: Settings, read: "Callable[[Tick | None], Iterator[Letter]]", plan: "Plan") -> int:
-    from deploy.dead_letter_replay import send
+def _send(settings: Settings, read: "Callable[[Tick | None], Iterator[Letter]]", plan: "Plan", progress: "Progress") -> "Sent":
+    from deploy.dead_letter_sender import Sent, send
 
-    with reading_progress(len(plan.targets), "sending") as sent:
-        count = send(settings.kafka, read(None), plan, sent)
-    if count < len(plan.targets):
-        say(f"{len(plan.targets) - count} letters were deleted before they could be sent")
-    return count
+    sent = Sent()
+    try:
+        if plan.targets:
+            with reading_progress(len(plan.targets), "sending") as tick:
+                send(settings.kafka, read(None), plan, progress, sent, tick)
+        progress.forget()
+    except (KeyboardInterrupt, PortraitError):
+        say(f"stopped: {sent.letters} of {len(plan.targets)} letters were sent; the same command goes on from there")
+        raise
+    finally:
+        _say_what_was_odd(sent)
+    if gone := len(plan.targets) - sent.letters - len(sent.refused):
+        say(f"{gone} letters were deleted before they could be sent, or sent by another run meanwhile")
+    return sent
+
+
+def _say_what_was_odd(sent: "Sent") -> None:
+    for place, why in sent.refused.items():
+        say(f"dead letter {place} was not sent: {why}")
+    for place in sent.unmarked:
+        say(f"dead letter {place} had no room for the header that marks a replay: should it fail again, `list` cannot tell")

@@ -1,12 +1,12 @@
 """Dead letters sent back to where they came from: the original key, value and headers, byte for byte.
 
-A letter keeps lying on its topic, so replaying it twice sends it twice. What must not happen in silence is refused: a message
-that has already been replayed and failed again (it carries `portrait-replayed-from`), and one of a user who has been erased
-since it was written. The record's time is the time of the replay.
+A letter keeps lying on its topic, so replaying it twice sends it twice; only a replay that was stopped goes on where it was.
+What must not happen in silence is refused: a message that has already been replayed and failed again (it carries
+`portrait-replayed-from`), and one of a user who has been erased since it was written. The record's time is that of the replay.
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from confluent_kafka import KafkaException
@@ -14,7 +14,6 @@ from confluent_kafka import KafkaException
 from consumers.runtime.clients import admin, error_of
 from deploy.dead_letters import REPLAYED_FROM, Header, Letter, Place
 from deploy.reading import REQUEST_TIMEOUT_S, decoded, read_all
-from producers.publisher import Publisher
 from schemas.errors import BadMessage, ConfigError, Retryable
 from schemas.messages import EraseControl
 from schemas.settings import KafkaSettings, Settings
@@ -23,8 +22,8 @@ from schemas.topics import DEAD_LETTERS, TOPICS, USER_CONTROLS, USER_STATE, Key,
 REPLAYED_BEFORE = "replayed before"
 ERASED_SINCE = "user erased since"
 NO_SOURCE = "no source"
+SENT_ALREADY = "sent before it was stopped"
 CLOSED = frozenset({USER_STATE.name, DEAD_LETTERS.name})
-FLUSH_BYTES = 32 * 1024 * 1024
 
 
 @dataclass
@@ -42,12 +41,21 @@ class Plan:
         return dict(sorted(Counter(self.targets.values()).items()))
 
 
-def make_plan(letters: Iterable[Letter], erased_at_ms: dict[bytes, int], *, to: str | None, again: bool) -> Plan:
-    """Decide on each letter; `erased_at_ms` has the users' last erasures."""
+def make_plan(
+    letters: Iterable[Letter],
+    erased_at_ms: dict[bytes, int],
+    *,
+    to: str | None,
+    again: bool,
+    sent: Callable[[Letter], bool] = lambda _: False,
+) -> Plan:
+    """Decide on each letter; `erased_at_ms` has the users' last erasures, `sent` knows what a stopped run has sent."""
     plan = Plan()
     for letter in letters:
         target = to or letter.source_topic
-        if target is None:
+        if sent(letter):
+            plan.left_out[SENT_ALREADY] += 1
+        elif target is None:
             plan.left_out[NO_SOURCE] += 1
             plan.sourceless.append(letter.place)
         elif _of_erased_user(letter, target, erased_at_ms):
@@ -100,30 +108,6 @@ def require_topics(kafka: KafkaSettings, names: Iterable[str]) -> None:
             raise ConfigError(f"nothing is replayed to {name}: only Portrait's own workers write there")
         if name not in there:
             raise ConfigError(f"Kafka at {kafka.bootstrap_servers} has no topic {name!r:.200}; choose another with --to TOPIC")
-
-
-def send(kafka: KafkaSettings, letters: Iterable[Letter], plan: Plan, sent: Callable[[int], None]) -> int:
-    """Send the planned ones of these letters and wait until they have arrived; the number sent.
-
-    Raises:
-        ConfigError, Retryable: some may not have arrived; the message says how many had been sent before.
-    """
-    count = size_bytes = 0
-    with Publisher(kafka) as publisher:
-        for letter in _planned(letters, plan):
-            topic = topic_named(plan.targets[letter.place])
-            publisher.send_raw(topic, letter.key, letter.value, replay_headers(letter))
-            count += 1
-            size_bytes += letter.size_bytes
-            if size_bytes > FLUSH_BYTES:
-                publisher.flush()
-                size_bytes = 0
-            sent(1)
-    return count
-
-
-def _planned(letters: Iterable[Letter], plan: Plan) -> Iterator[Letter]:
-    return (letter for letter in letters if letter.place in plan.targets)
 
 
 def replay_headers(letter: Letter) -> list[Header]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from deploy.user_argument import UserId
 from schemas.settings import load_settings
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ UNKNOWN_USER = 1
 Once = Annotated[bool, typer.Option("--once", help="print what there is, once, and end")]
 
 
-def watch(user: Annotated[str, typer.Argument(help="user_id, the Kafka key")], once: Once = False) -> None:
+def watch(user: UserId, once: Once = False) -> None:
     """Watch one user: events, profile and list, changing live. Ctrl-C ends it.
 
     Without a terminal (in a pipe) it prints a line for each change. With --once the exit status is 1 when nothing is known of

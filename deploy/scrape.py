@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from consumers.runtime.health import ENDPOINTS_FOLDER
+from consumers.runtime.announcement import ENDPOINTS_FOLDER
 from schemas.errors import Retryable
 
 TIMEOUT_S = 1.0

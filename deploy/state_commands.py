@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from deploy.command_output import console, ended_by_errors, reading_progress, say, say_json
+from deploy.user_argument import UserId
 from schemas.errors import ConfigError
 from schemas.settings import Settings, load_settings
 
@@ -45,7 +46,7 @@ def _settings() -> Settings:
 
 @app.command()
 def get(
-    user: Annotated[str, typer.Argument(help="user_id, the Kafka key")],
+    user: UserId,
     store: StoreFolder = None,
     as_json: AsJson = False,
 ) -> None:
@@ -84,7 +85,7 @@ def _from_changelog(settings: Settings, user: str) -> Found | None:
     from deploy.state_view import when
     from schemas.topics import USER_STATE
 
-    key = _key(user)
+    key = user.encode()
     last = None
     bounds = changelog_bounds(settings.kafka)
     partition = partition_of(user, len(bounds))
@@ -107,19 +108,12 @@ def _from_stores(folder: Path, user: str) -> Found | None:
     furthest: dict[int, tuple[int, Found | None]] = {}
     for store in stores_in(folder):
         with StoreReader(store.path) as reader:
-            value, offset = reader.get(_key(user)), reader.position().changelog_offset
+            value, offset = reader.get(user.encode()), reader.position().changelog_offset
         if offset > furthest.get(store.partition, (-1, None))[0]:
             moment = f"in the store {store.name} as of its last commit before this call, changelog offset {offset}"
             where = {"source": "store", "store": store.name, "partition": store.partition, "changelog_offset": offset}
             furthest[store.partition] = offset, None if value is None else (moment, where, value)
     return next((found for _, found in furthest.values() if found is not None), None)
-
-
-def _key(user: str) -> bytes:
-    try:
-        return user.encode()
-    except UnicodeEncodeError:
-        raise ConfigError("the user id is not UTF-8") from None
 
 
 @app.command()
@@ -135,7 +129,10 @@ def scan(
     from deploy.state_log import state_of, user_name
     from deploy.state_view import SCAN_HEADER, scan_fields, scan_line
 
-    start = _key(prefix)
+    try:
+        start = prefix.encode()
+    except UnicodeEncodeError:
+        raise ConfigError("--prefix is not UTF-8, as every user_id is") from None
     with ended_by_errors():
         if not as_json:
             typer.echo(SCAN_HEADER)

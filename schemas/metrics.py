@@ -14,7 +14,7 @@ BATCH_MESSAGES = Histogram("portrait_batch_messages", "Messages in one micro-bat
 ABORTS = Counter("portrait_aborts", "Transactions aborted and batches read again", ["cause"])
 RETRIES = Counter("portrait_retries", "Batches that waited for a server and were tried again", ["cause"])
 TABLE_RECORDS_SKIPPED = Counter("portrait_table_records_skipped", "Bad records of items and item-vectors skipped", ["reason"])
-LAG = Gauge("portrait_lag_messages", "Messages not read yet", ["topic"])
+LAG = Gauge("portrait_lag_messages", "Messages not folded yet, of this worker's partitions", ["topic"])
 PARTITIONS = Gauge("portrait_partitions", "User partitions assigned to this worker")
 LOST_MESSAGES = Counter(
     "portrait_lost_messages", "Messages that retention deleted before they were read; their loss was accepted", ["topic"]

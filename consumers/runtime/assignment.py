@@ -87,6 +87,10 @@ class Assignment:
         task = self.tasks.get(part.partition)
         return task is not None and self._runs(task) and part.topic in task.topics
 
+    def parts(self) -> list[TopicPartition]:
+        """Every input partition that is ours, read or not."""
+        return [TopicPartition(topic, task.partition) for task in self.tasks.values() for topic in sorted(task.topics)]
+
     def _runs(self, task: Task) -> bool:
         return task.restored and self._whole(task)
 

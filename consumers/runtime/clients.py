@@ -65,7 +65,17 @@ def table_consumer(kafka: KafkaSettings, client_id: str) -> Consumer:
     return Consumer(config, logger=log)
 
 
-def transactional_producer(kafka: KafkaSettings, group: str, replica: str, timeout_ms: int) -> Producer:
+def group_observer(kafka: KafkaSettings, group: str, *, stable: bool = False) -> Consumer:
+    """A consumer that never joins its group, to ask what the group has committed; with `stable` it waits for transactions that
+    may still move that."""
+    config = _common(kafka, f"{group}-observer")
+    isolation_level = "read_committed" if stable else "read_uncommitted"
+    return Consumer({**config, "group.id": group, "isolation.level": isolation_level}, logger=log)
+
+
+def transactional_producer(
+    kafka: KafkaSettings, group: str, replica: str, timeout_ms: int, compression: str = "lz4"
+) -> Producer:
     """The producer of a worker. Its transactional id is stable, so that a restart fences what was left behind."""
     config = _common(kafka, f"{group}-{replica}")
     config |= {
@@ -74,7 +84,7 @@ def transactional_producer(kafka: KafkaSettings, group: str, replica: str, timeo
         "retry.backoff.ms": 2,  # the broker is often still ending the last transaction; the default of 100 is paid per commit
         "partitioner": "murmur2_random",  # the Java clients' default; librdkafka's own differs
         "linger.ms": 0,  # a micro-batch is produced at once and flushed
-        "compression.type": "lz4",
+        "compression.type": compression,
         "message.max.bytes": MOST_BYTES,  # dead letters hold what came, and the broker counts bytes once they are compressed
         "queue.buffering.max.messages": 500_000,
     }

@@ -1,8 +1,6 @@
 """/metrics, /healthz and /readyz of a process, on one small HTTP server."""
 
-import json
 import logging
-import os
 import threading
 import time
 from collections.abc import Iterable
@@ -12,14 +10,12 @@ from wsgiref.types import StartResponse, WSGIEnvironment
 
 from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, generate_latest
 
+from consumers.runtime.announcement import Announcement
 from schemas.errors import ConfigError
 from schemas.metrics import READY
 from schemas.settings import RuntimeSettings
 
 log = logging.getLogger("portrait.health")
-
-ENDPOINTS_FOLDER = "endpoints"
-"""Below the project folder: one JSON file a running process, with its role, replica, pid and url."""
 
 ALIVE_WITHIN_S = 240.0
 """A loop that has not turned for this long is taken for hung; longer than a commit that waits for a broker to come back."""
@@ -39,9 +35,7 @@ class Health:
 
     def __init__(self, settings: RuntimeSettings, role: str) -> None:
         self._settings = settings
-        self._role = role
-        self._announcement = settings.folder / ENDPOINTS_FOLDER / f"{role}-{settings.replica}.json"
-        self._announced: str | None = None
+        self._announcement = Announcement(settings, role)
         self._beat = time.monotonic()
         self._ready = False
         self._server: WSGIServer | None = None
@@ -50,43 +44,27 @@ class Health:
         """Serve from a thread of its own.
 
         Raises:
-            ConfigError: the port is taken.
+            ConfigError: the port is taken, or another process runs by this name.
         """
+        self._announcement.claim()
         host, port = self._settings.http_host, self._settings.http_port
         try:
             self._server = make_server(host, port, self._answer, server_class=_Server, handler_class=_Quiet)
         except OSError as error:
+            self._announcement.withdraw()
             raise ConfigError(
                 f"cannot serve metrics on {host}:{port} ({error}): set PORTRAIT_RUNTIME__HTTP_PORT to a free port or 0"
             ) from error
         threading.Thread(target=self._server.serve_forever, name="health", daemon=True).start()
         log.info("metrics, healthz and readyz on http://%s:%d", host, self._server.server_port)
-        self._announce(self._server.server_port)
+        self._announcement.publish(self._server.server_port)
 
     def stop(self) -> None:
-        """Stop serving, and take back the word of the port if it is still ours."""
+        """Stop serving, and give the name free."""
         if self._server is not None:
             self._server.shutdown()
             self._server.server_close()
-            if self._announced is not None and self._announced == self._word():
-                self._announcement.unlink()
-
-    def _announce(self, port: int) -> None:
-        """Leave word of the port, so that `portrait top` and the demo find every process of this folder."""
-        self._announcement.parent.mkdir(parents=True, exist_ok=True)
-        address = {"role": self._role, "replica": self._settings.replica, "pid": os.getpid()}
-        url = f"http://{self._settings.http_host}:{port}"
-        draft = self._announcement.with_suffix(".new")
-        self._announced = json.dumps({**address, "url": url})
-        draft.write_text(self._announced)
-        draft.replace(self._announcement)
-
-    def _word(self) -> str | None:
-        """What stands there now; another worker of the same name may have come since."""
-        try:
-            return self._announcement.read_text()
-        except OSError:
-            return None
+        self._announcement.withdraw()
 
     def beat(self) -> None:
         """The loop has turned."""

@@ -3,15 +3,10 @@
 import time
 from collections.abc import Iterable, Iterator, Mapping
 
-from confluent_kafka import Consumer
-from confluent_kafka import TopicPartition as KafkaTopicPartition
-
 from consumers.runtime.assignment import Task
 from consumers.runtime.processor import TopicPartition
-from schemas.metrics import LAG
 
 SETTLE_S = 30.0
-LAG_S = 1.0
 
 
 class Reached:
@@ -21,7 +16,6 @@ class Reached:
         self._folded: dict[TopicPartition, int] = {}
         self._committed: dict[TopicPartition, int] = {}
         self._settle_at_s = 0.0
-        self._lag_at_s = 0.0
 
     def __iter__(self) -> Iterator[TopicPartition]:
         return iter(self._folded)
@@ -58,21 +52,3 @@ class Reached:
             committed = end if task is None else task.input_offsets.get(part.topic, end)
             if self._folded.get(part, committed) < end:
                 self._folded[part] = end
-
-    def report_lag(
-        self, consumer: Consumer, topics: Iterable[str], tasks: Mapping[int, Task], ends: Mapping[TopicPartition, int]
-    ) -> None:
-        """Now and then, say how many messages of each input wait to be folded."""
-        now_s = time.monotonic()
-        if now_s < self._lag_at_s:
-            return
-        self._lag_at_s = now_s + LAG_S
-        lag = dict.fromkeys(topics, 0)
-        for task in tasks.values():
-            for topic in task.topics:
-                part = TopicPartition(topic, task.partition)
-                _, high = consumer.get_watermark_offsets(KafkaTopicPartition(*part), cached=True)
-                read = max(self._folded.get(part, task.input_offsets.get(topic, 0)), ends.get(part, 0))
-                lag[topic] += max(0, high - read)
-        for topic, messages in lag.items():
-            LAG.labels(topic=topic).set(messages)

@@ -25,6 +25,7 @@ from consumers.runtime.backoff import Backoff
 from consumers.runtime.changelog import encode_progress
 from consumers.runtime.health import Health
 from consumers.runtime.intake import Decoder, Intake, Poller
+from consumers.runtime.lag import Lag
 from consumers.runtime.placement import Placement
 from consumers.runtime.processor import Batch, Outputs, Processor, TopicPartition
 from consumers.runtime.reached import Reached
@@ -140,12 +141,19 @@ class Worker:
             self._consumer, self._processor.inputs, open_store, self._restorer, placement, self._drop
         )
         self._poller = Poller(self._consumer, self._decode, self._next_offset, runtime.max_batch, runtime.max_wait_ms / 1000)
+        observer = partial(clients.group_observer, settings.kafka, name)
+        self._lag = Lag(admin, observer, self._input_names, self._read_to)
 
     def _next_offset(self, part: TopicPartition) -> int | None:
         """Which offset of an input partition is to be folded next; None while it is not read."""
         if not self._assignment.reads(part):
             return None
         return self._reached.next_offset(part, self._assignment.tasks[part.partition].input_offsets.get(part.topic, 0))
+
+    def _read_to(self, part: TopicPartition) -> int | None:
+        """The end of what was read of an input partition, with the markers behind it; None while it is not read."""
+        offset = self._next_offset(part)
+        return None if offset is None else max(offset, self._poller.ends.get(part, 0))
 
     def _leave(self) -> None:
         self._health.ready(False)
@@ -200,7 +208,8 @@ class Worker:
             except (Retryable, BadMessage) as error:  # BadMessage: a model refuses its input; waiting loses nothing
                 self._back_off(error)
             self._reached.settle(self._assignment.tasks, self._poller.ends)
-            self._reached.report_lag(self._consumer, self._input_names, self._assignment.tasks, self._poller.ends)
+            if self._assignment.joined:
+                self._lag.report(self._assignment.parts())
 
     def _new_transaction(self) -> Transaction:
         """A producer of our own, which fences the one before it. Never asked for before something is assigned to us: a second

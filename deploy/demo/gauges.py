@@ -8,8 +8,8 @@ from deploy.scrape import Snapshot, endpoints, read_workers
 from schemas.errors import PortraitError
 
 EVERY_S = 0.5
-QUIET_S = 2.5
-"""Lag must be zero for so long before inputs count as at rest; workers report it once a second."""
+QUIET_S = 4.0
+"""Lag must be zero for so long before inputs count as at rest; workers report it every two seconds."""
 
 
 class Gauges:
@@ -28,9 +28,10 @@ class Gauges:
         snapshot = self.read(role)
         return 0.0 if snapshot is None else snapshot.total(name, **labels) or 0.0
 
-    def lag(self, role: str) -> float:
-        """Messages the role has not read yet, as it said within the last second."""
-        return self.total(role, "portrait_lag_messages")
+    def lag(self, role: str) -> float | None:
+        """Messages the role has not read yet, as it said lately; None while it has not said, 0 while it does not answer."""
+        snapshot = self.read(role)
+        return 0.0 if snapshot is None else snapshot.total("portrait_lag_messages")
 
     def await_rest(self, role: str, wait_s: float) -> None:
         """Return when the role has had nothing left to read for QUIET_S.
@@ -40,7 +41,7 @@ class Gauges:
         """
         still_since = started = time.monotonic()
         while time.monotonic() - still_since < QUIET_S:
-            if self.lag(role):
+            if self.lag(role) != 0:
                 still_since = time.monotonic()
             if time.monotonic() - started > wait_s:
                 raise PortraitError(f"the {role} still has messages to read after {wait_s:.0f} s; see its log")

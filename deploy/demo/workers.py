@@ -8,7 +8,7 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
-from consumers.runtime.health import ENDPOINTS_FOLDER
+from consumers.runtime.announcement import ENDPOINTS_FOLDER
 from deploy.local.child import Child
 from deploy.local.progress import Report, silent
 from schemas.errors import ConfigError
@@ -29,7 +29,6 @@ class Workers:
     def start(self, role: str) -> None:
         """Start a role's process."""
         command = [sys.executable, "-m", "deploy.cli", "run", role]
-        self._endpoint(role).unlink(missing_ok=True)
         self._children[role] = Child(command, self._environment(), self._logs / f"{role}.log")
 
     def start_all(self, report: Report = silent) -> None:
@@ -90,8 +89,10 @@ class Workers:
 
     def _ready(self, role: str) -> bool:
         try:
-            url = json.loads(self._endpoint(role).read_text())["url"]
-            with urllib.request.urlopen(f"{url}/readyz", timeout=2) as answer:
+            said = json.loads(self._endpoint(role).read_text())
+            if said["pid"] != self._children[role].pid:  # left there by a process that was killed
+                return False
+            with urllib.request.urlopen(f"{said['url']}/readyz", timeout=2) as answer:
                 return bool(answer.status == 200)
         except (FileNotFoundError, json.JSONDecodeError, urllib.error.URLError, TimeoutError, ConnectionError):
             return False
