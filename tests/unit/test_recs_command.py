@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -120,6 +121,15 @@ def test_a_seed_that_fails_in_its_process_is_told_and_leaves_none(shop: Path) ->
     assert no_process_is_left()
 
 
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """SIGINT raises KeyboardInterrupt, also where tests run as a shell's background job, which ignores it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interruptible")
 def test_an_interruption_ends_the_seeds_and_the_processes_of_their_peers(shop: Path, tmp_path: Path) -> None:
     split = split_by(LEAVE_ONE_OUT, read_folder(shop).interactions)
     python = tmp_path / "python"
