@@ -144,7 +144,7 @@ def replay(
         progress.load()
         read = _reader(settings, named, choice)
         with reading_progress(len(named) or _topic_length(settings), "reading") as tick:
-            plan = make_plan(read(tick), erasures(settings), to=to, again=again, sent=progress.has)
+            plan = make_plan(read(tick), erasures(settings), to=to, again=again, passed=progress.has)
         if named and plan.sourceless:
             raise ConfigError(
                 f"dead letter {plan.sourceless[0]} does not say where it came from; name a topic with --to TOPIC"
@@ -190,20 +190,11 @@ def _send(settings: Settings, read: "Callable[[Tick | None], Iterator[Letter]]",
     try:
         if plan.targets:
             with reading_progress(len(plan.targets), "sending") as tick:
-                send(settings.kafka, read(None), plan, progress, sent, tick)
+                send(settings.kafka, read(None), plan, progress, sent, tick, say)
         progress.forget()
     except (KeyboardInterrupt, PortraitError):
         say(f"stopped: {sent.letters} of {len(plan.targets)} letters were sent; the same command goes on from there")
         raise
-    finally:
-        _say_what_was_odd(sent)
     if gone := len(plan.targets) - sent.letters - len(sent.refused):
         say(f"{gone} letters were deleted before they could be sent, or sent by another run meanwhile")
     return sent
-
-
-def _say_what_was_odd(sent: "Sent") -> None:
-    for place, why in sent.refused.items():
-        say(f"dead letter {place} was not sent: {why}")
-    for place in sent.unmarked:
-        say(f"dead letter {place} had no room for the header that marks a replay: should it fail again, `list` cannot tell")

@@ -22,7 +22,7 @@ from schemas.topics import DEAD_LETTERS, TOPICS, USER_CONTROLS, USER_STATE, Key,
 REPLAYED_BEFORE = "replayed before"
 ERASED_SINCE = "user erased since"
 NO_SOURCE = "no source"
-SENT_ALREADY = "sent before it was stopped"
+PASSED_ALREADY = "passed before it was stopped"
 CLOSED = frozenset({USER_STATE.name, DEAD_LETTERS.name})
 
 
@@ -47,21 +47,22 @@ def make_plan(
     *,
     to: str | None,
     again: bool,
-    sent: Callable[[Letter], bool] = lambda _: False,
+    passed: Callable[[Letter], bool] = lambda _: False,
 ) -> Plan:
-    """Decide on each letter; `erased_at_ms` has the users' last erasures, `sent` knows what a stopped run has sent."""
+    """Decide on each letter; `erased_at_ms` has the users' last erasures, `passed` knows what a stopped run has sent, or
+    could not send."""
     plan = Plan()
     for letter in letters:
         target = to or letter.source_topic
-        if sent(letter):
-            plan.left_out[SENT_ALREADY] += 1
-        elif target is None:
+        if target is None:
             plan.left_out[NO_SOURCE] += 1
             plan.sourceless.append(letter.place)
         elif _of_erased_user(letter, target, erased_at_ms):
             plan.left_out[ERASED_SINCE] += 1
         elif letter.replayed_from is not None and not again:
             plan.left_out[REPLAYED_BEFORE] += 1
+        elif passed(letter):
+            plan.left_out[PASSED_ALREADY] += 1
         else:
             plan.targets[letter.place] = target
             plan.size_bytes += letter.size_bytes

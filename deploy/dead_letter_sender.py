@@ -34,8 +34,7 @@ class Sent:
     """What has become of a plan's letters so far."""
 
     letters: int = 0
-    unmarked: list[Place] = field(default_factory=list)
-    refused: dict[Place, str] = field(default_factory=dict)
+    refused: list[Place] = field(default_factory=list)
 
 
 class Refused(Exception):
@@ -47,15 +46,22 @@ class Refused(Exception):
 
 
 def send(
-    kafka: KafkaSettings, letters: Iterable[Letter], plan: Plan, progress: Progress, sent: Sent, tick: Callable[[int], None]
+    kafka: KafkaSettings,
+    letters: Iterable[Letter],
+    plan: Plan,
+    progress: Progress,
+    sent: Sent,
+    tick: Callable[[int], None],
+    say: Callable[[str], None],
 ) -> None:
-    """Send the planned ones of these letters, in the order of their partitions; `sent` grows with each transaction.
+    """Send the planned ones of these letters, in the order of their partitions; `sent` grows with each transaction, and
+    `say` is told at once what is odd about one: a run that goes on from here knows only how far this one came.
 
     Raises:
         ConfigError, Retryable, ProducerLost: the rest was not sent; what `progress` holds tells how much was.
     """
     with closing(progress.member()) as member:
-        sender = _Sender(kafka, plan, progress, member, sent)
+        sender = _Sender(kafka, plan, progress, member, sent, say)
         for batch in _batches(letter for letter in letters if letter.place in plan.targets):
             sender.send(batch)
             tick(len(batch))
@@ -76,12 +82,15 @@ def _batches(letters: Iterable[Letter]) -> Iterator[list[Letter]]:
 
 
 class _Sender:
-    def __init__(self, kafka: KafkaSettings, plan: Plan, progress: Progress, member: Consumer, sent: Sent) -> None:
+    def __init__(
+        self, kafka: KafkaSettings, plan: Plan, progress: Progress, member: Consumer, sent: Sent, say: Callable[[str], None]
+    ) -> None:
         self._kafka = kafka
         self._plan = plan
         self._progress = progress
         self._member = member
         self._sent = sent
+        self._say = say
         self._begin()
 
     def _begin(self) -> None:
@@ -110,13 +119,18 @@ class _Sender:
         try:
             self._commit([letter], marked=False)
             self._sent.letters += 1
-            self._sent.unmarked.append(letter.place)
+            self._say(
+                f"dead letter {letter.place} had no room for the header that marks a replay: should it fail again, "
+                "`list` cannot tell"
+            )
         except Refused as refused:
             self._begin()
             topic = self._plan.targets[letter.place]
             advice = f"raise max.message.bytes of {topic}" if refused.code in TOO_LARGE else "choose another with --to TOPIC"
-            self._sent.refused[letter.place] = (
-                f"{topic} does not take its {letter.size_bytes:,} bytes ({refused}); {advice}, and replay {letter.place} alone"
+            self._sent.refused.append(letter.place)
+            self._say(
+                f"dead letter {letter.place} was not sent: {topic} does not take its {letter.size_bytes:,} bytes ({refused}); "
+                f"{advice}, and replay {letter.place} alone"
             )
 
     def _commit(self, letters: Sequence[Letter], marked: bool = True) -> None:

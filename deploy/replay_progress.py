@@ -6,6 +6,7 @@ comes to its end deletes the group; one that was stopped and never goes on is fo
 
 import hashlib
 import json
+import time
 from collections.abc import Mapping
 from contextlib import closing
 
@@ -14,11 +15,14 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 from consumers.runtime.clients import admin, error_of, group_observer
 from deploy.dead_letters import Letter
 from deploy.reading import REQUEST_TIMEOUT_S
-from schemas.errors import Retryable
+from schemas.errors import ConfigError, Retryable
 from schemas.settings import KafkaSettings
 from schemas.topics import DEAD_LETTERS
 
 GROUP = "dead-letters-replay"
+COORDINATOR_MOVES = frozenset(
+    {KafkaError.NOT_COORDINATOR, KafkaError.COORDINATOR_NOT_AVAILABLE, KafkaError.COORDINATOR_LOAD_IN_PROGRESS}
+)
 SETTLING_S = 30.0
 """How long a first answer may take: of a coordinator that loads its groups, or of a transaction that is being ended."""
 
@@ -35,27 +39,43 @@ class Progress:
         self.name = name
         self._kafka = kafka
         self._group = f"{GROUP}-{name}"
-        self._sent_to: Mapping[int, int] = {}
+        self._passed_to: Mapping[int, int] = {}
 
     def load(self, *, stable: bool = False) -> None:
         """Ask the broker; with `stable` what a transaction under way may still move is waited for.
 
         Raises:
             Retryable: it does not say.
+            ConfigError: what it said before is gone: another run has ended, and forgotten it.
         """
+        settled_at_s = time.monotonic() + SETTLING_S
+        while (passed_to := self._ask(stable, settled_at_s)) is None:
+            time.sleep(0.2)
+        if not self._passed_to.keys() <= passed_to.keys():
+            raise ConfigError("another run of this replay has come to its end meanwhile; see what is left with --dry-run")
+        self._passed_to = passed_to
+
+    def _ask(self, stable: bool, settled_at_s: float) -> dict[int, int] | None:
+        """The committed offsets; None while a coordinator is only just found, as in a cluster that never had a group."""
         try:
             with closing(self.member(stable=stable)) as member:
                 topics = member.list_topics(DEAD_LETTERS.name, timeout=REQUEST_TIMEOUT_S).topics
                 parts = [TopicPartition(DEAD_LETTERS.name, number) for number in topics[DEAD_LETTERS.name].partitions]
                 committed = member.committed(parts, timeout=SETTLING_S) if parts else []
-        except KafkaException as error:
+            for part in committed:
+                if part.error is not None:
+                    raise KafkaException(part.error)
+        except KafkaException as exception:
+            error = error_of(exception)
+            if error.code() in COORDINATOR_MOVES and time.monotonic() < settled_at_s:
+                return None
             servers = self._kafka.bootstrap_servers
-            raise Retryable(f"Kafka at {servers} does not answer what was replayed ({error_of(error).str()})") from error
-        self._sent_to = {part.partition: part.offset for part in committed}
+            raise Retryable(f"Kafka at {servers} does not answer what was replayed ({error.str()})") from exception
+        return {part.partition: part.offset for part in committed if part.offset >= 0}
 
     def has(self, letter: Letter) -> bool:
         """Whether the letter was sent, or passed over, by a run before this one."""
-        return letter.place.offset < self._sent_to.get(letter.place.partition, -1)
+        return letter.place.offset < self._passed_to.get(letter.place.partition, -1)
 
     def member(self, *, stable: bool = False) -> Consumer:
         """A consumer that speaks for the group in a transaction, and never joins."""

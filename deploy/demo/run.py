@@ -215,7 +215,7 @@ class _Demo:
         seen = self._collector.seen
         waiting = int(self._gauges.total("narrator", "portrait_narrator_queue_users"))
         with self._show.bar("profiles", seen.profile_count + waiting) as bar:
-            while time.monotonic() < deadline and (waiting or self._gauges.lag("narrator")):
+            while time.monotonic() < deadline and (waiting or self._gauges.lag("narrator") != 0):
                 bar.to(seen.profile_count)
                 self._show_new_profiles()
                 time.sleep(0.25)

@@ -17,10 +17,12 @@ from typer.testing import CliRunner
 from consumers.runtime.clients import RawRecord, transactional_producer
 from consumers.runtime.transaction import Transaction
 from deploy.cli import app
+from deploy.dead_letter_replay import erasures
 from deploy.local.stack import LocalStack
 from deploy.reading import read_all
 from deploy.topics import ensure_topics
 from schemas.errors import BadMessage, ProducerLost
+from schemas.settings import Settings
 from schemas.topics import DEAD_LETTERS, MAX_MESSAGE_BYTES, Key, Topic
 from schemas.wire import dead_letter_headers
 
@@ -144,28 +146,51 @@ def test_a_letter_that_its_topic_does_not_take_any_more_is_named_and_all_others_
     assert {record.value for record in case.arrived()} == set(values)
 
 
-@pytest.mark.parametrize(("failure", "status"), [(KeyboardInterrupt(), 130), (ProducerLost("the broker is gone"), 2)])
-def test_a_replay_that_was_stopped_goes_on_where_it_was(
-    kafka: LocalStack, monkeypatch: pytest.MonkeyPatch, failure: BaseException, status: int
-) -> None:
-    case = Case(kafka)
-    case.letters([b"value %d" % number for number in range(55)])
+def stop_at_third_transaction(monkeypatch: pytest.MonkeyPatch, failure: BaseException) -> None:
+    """Of ten letters each; those after it are finished."""
     finish = Transaction.finish
     finished = []
 
-    def stop_at_third(transaction: Transaction) -> None:
+    def stop(transaction: Transaction) -> None:
         finished.append(1)
         if len(finished) == 3:
             raise failure
         finish(transaction)
 
     monkeypatch.setattr("deploy.dead_letter_sender.TRANSACTION_LETTERS", 10)
-    monkeypatch.setattr(Transaction, "finish", stop_at_third)
+    monkeypatch.setattr(Transaction, "finish", stop)
+
+
+def test_a_run_does_not_begin_anew_when_another_has_ended_meanwhile(
+    kafka: LocalStack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    case = Case(kafka)
+    case.letters([b"value %d" % number for number in range(55)])
+    stop_at_third_transaction(monkeypatch, KeyboardInterrupt())
+    case.replay(status=130)
+
+    def meanwhile(settings: Settings) -> dict[bytes, int]:
+        monkeypatch.setattr("deploy.dead_letter_replay.erasures", erasures)
+        assert report(case.replay())["sent"] == 35
+        return erasures(settings)
+
+    monkeypatch.setattr("deploy.dead_letter_replay.erasures", meanwhile)
+    assert "another run of this replay has come to its end" in case.replay(status=2).stderr
+    case.assert_arrived()
+
+
+@pytest.mark.parametrize(("failure", "status"), [(KeyboardInterrupt(), 130), (ProducerLost("the broker is gone"), 2)])
+def test_a_replay_that_was_stopped_goes_on_where_it_was(
+    kafka: LocalStack, monkeypatch: pytest.MonkeyPatch, failure: BaseException, status: int
+) -> None:
+    case = Case(kafka)
+    case.letters([b"value %d" % number for number in range(55)])
+    stop_at_third_transaction(monkeypatch, failure)
     stopped = case.replay(status=status)
     assert "stopped: 20 of 55 letters were sent; the same command goes on from there" in stopped.stderr
     assert report(case.replay("--dry-run"))["planned"] == 35
     result = report(case.replay())
-    assert (result["sent"], result["left_out"]) == (35, {"sent before it was stopped": 20})
+    assert (result["sent"], result["left_out"]) == (35, {"passed before it was stopped": 20})
     case.assert_arrived()
     assert report(case.replay())["sent"] == 55, "one that has ended begins anew"
     case.assert_arrived(times=2)

@@ -49,10 +49,14 @@ def test_the_plan_leaves_out_what_must_not_go() -> None:
     assert make_plan(letters, {b"erased": 1000}, to="items", again=True).left_out == {"user erased since": 1}
 
 
-def test_what_a_stopped_replay_has_sent_is_left_out_before_all_else() -> None:
+def test_what_a_stopped_replay_has_passed_is_left_out() -> None:
+    """What it left out itself is still called by its reason."""
     letters = [a_letter(1), a_letter(2, original=[("portrait-replayed-from", b"0@1")]), a_letter(3)]
-    plan = make_plan(letters, {}, to=None, again=False, sent=lambda letter: letter.place.offset < 3)
-    assert plan.targets == {Place(2, 3): "behavior-events"} and plan.left_out == {"sent before it was stopped": 2}
+    plan = make_plan(letters, {}, to=None, again=False, passed=lambda letter: letter.place.offset < 3)
+    assert plan.targets == {Place(2, 3): "behavior-events"} and plan.left_out == {
+        "passed before it was stopped": 1,
+        "replayed before": 1,
+    }
 
 
 def test_choices_restrict() -> None:

@@ -35,6 +35,8 @@ class Generator:
     def start(self, row: Any) -> None:
         if "odd" in row.prompt[0]:
             raise RuntimeError("cannot begin")
+        if "long" in row.prompt[0]:
+            raise MemoryError
         self.rows.append(row)
 
     def step(self) -> None:
@@ -118,6 +120,13 @@ def test_a_text_that_fails_by_itself_is_refused_for_good_and_the_others_are_writ
     assert [asker.answers for asker in (first, last)] == [[("FIRST", "stop", 0)], [("LAST", "stop", 0)]]
     assert [refusal[:8] for refusal in bad.refusals] == ["invalid:"]
     assert not model.at_work
+
+
+def test_a_text_for_which_there_is_no_memory_just_now_may_be_asked_for_again(model: Any) -> None:
+    first, long = asked(model, "first", "a long one")
+    work_once(model)
+    assert first.answers == [("FIRST", "stop", 0)]
+    assert [refusal[:12] for refusal in long.refusals] == ["unavailable:"]
 
 
 def test_while_nothing_can_be_written_texts_may_be_asked_for_again(model: Any) -> None:

@@ -127,8 +127,7 @@ class TritonPythonModel:
         try:
             self.generator.start(row)
         except Exception as error:
-            pb_utils.Logger.log_error(f"profile_llm: a text could not begin: {error!r}")
-            self.write_alone([*self.generator.abandon(), row])
+            self.fail(row, error)
 
     def write_alone(self, rows: Sequence[Row]) -> None:
         """Try each of the rows that failed together again, by itself, so that one never takes the others down."""
@@ -160,14 +159,19 @@ class TritonPythonModel:
     def fail(self, row: Row, error: Exception) -> None:
         """Refuse a text that failed by itself: for good when others can be written, else until the model works again."""
         pb_utils.Logger.log_error(f"profile_llm: a text failed by itself: {error!r}")
+        passes = isinstance(error, (MemoryError, torch.OutOfMemoryError)) or not self.works()
+        if text := self.at_work.pop(row, None):
+            self.give_up(text, f"{'unavailable' if passes else 'invalid'}: generation failed: {error!r}")
+
+    def works(self) -> bool:
+        """Whether texts can be written: some are at work, or one is written now."""
         try:
-            self.warm_up()
-            kind = "invalid"
+            if not self.generator.rows:
+                self.warm_up()
         except Exception:
             self.generator.abandon()
-            kind = "unavailable"
-        if text := self.at_work.pop(row, None):
-            self.give_up(text, f"{kind}: generation failed: {error!r}")
+            return False
+        return True
 
     def give_up(self, text: Text, message: str) -> None:
         """Refuse a text. Whoever joined one that all the others have cancelled asks anew."""
