@@ -17,24 +17,33 @@ from consumers.texts.grounding_words import (
     ASSERTS,
     CHANGED,
     CHILD,
+    CHOSEN,
     CLOSE,
+    DANGLING,
     DISLIKES,
     FINAL,
+    FROM,
     GENDER,
     HABIT,
     IS,
+    IS_OF,
     LEXICON,
     LIKES,
     LONGER,
     LOST,
+    NEGATED,
     NEGATION,
+    NOR,
+    NOW,
     OPENS,
     PAST,
     RESET,
     REVERSED,
     STOP,
     STRONG,
+    TENDS,
     TRENDS_CLAIMED,
+    UNLIKED,
     VIEWED,
 )
 from consumers.texts.parts import MAIN_LIKES
@@ -64,7 +73,7 @@ class _Context(NamedTuple):
     """What the words so far assert of the facts to come.
 
     `closing` is the effect of the Chinese words that must follow. `told`: a fact was named since the last claim of any kind;
-    `named`: since the last verb.
+    `named`: since the last verb; `beside`: and no comma or conjunction since; `changed`: every one named is new or reversed.
     """
 
     stance: str = ""
@@ -73,6 +82,8 @@ class _Context(NamedTuple):
     trend: str = ""
     told: bool = False
     named: bool = False
+    beside: bool = False
+    changed: bool = False
     closing: str = ""
 
 
@@ -157,12 +168,13 @@ def _read_piece(context: _Context, piece: Piece, facts: Facts) -> Iterator[_Outc
 
 
 def _read_fact(context: _Context, piece: Piece, facts: Facts) -> Iterator[_Outcome]:
-    following = context._replace(told=True, named=True)
+    following = context._replace(told=True, named=True, beside=True, changed=False)
     fitting = [index for index in piece.statements if _asserts(context, facts.statements[index])]
     for index in fitting:
         trend = facts.statements[index].trend or ""
         wrong = context.trend and trend not in TRENDS_CLAIMED[context.trend]
-        yield following, Fault("trend", piece.text) if wrong else None, index
+        changed = trend in TRENDS_CLAIMED[NOW] and (context.changed or not context.named)
+        yield following._replace(changed=changed), Fault("trend", piece.text) if wrong else None, index
     if not fitting:
         yield following, Fault("polarity", piece.text), None
 
@@ -172,10 +184,11 @@ def _asserts(context: _Context, statement: Statement) -> bool:
     if context.past and statement.stance != VIEWED:
         return False
     if statement.stance == IS:
-        return context.stance in ("", IS) and not (context.negated or context.trend)
+        return context.stance in ("", IS, IS_OF) and not (context.negated or context.trend)
     if statement.stance == HABIT:
         return context.stance in (HABIT, f"{HABIT} {statement.topic}") and not (context.negated or context.trend)
-    return context.stance == statement.stance and not (statement.stance == VIEWED and (context.negated or context.trend))
+    stance = DISLIKES if context.stance == UNLIKED else context.stance
+    return stance == statement.stance and not (statement.stance == VIEWED and (context.negated or context.trend))
 
 
 def _gender_fault(piece: Piece, facts: Facts) -> Fault | None:
@@ -193,10 +206,13 @@ def _read_word(context: _Context, piece: Piece) -> Iterator[_Outcome]:
     if effect == STOP:
         yield _Context(), unclosed or _untold(context), None
     elif effect == RESET:
-        yield context._replace(negated=context.negated and not context.told), None, None
-    elif effect in (NEGATION, LOST):
-        twice = Fault("polarity", piece.text) if context.negated else None
-        stance = DISLIKES if context.stance == LIKES else context.stance
+        ended = context.trend == NOW and context.named and not context.told  # `likes drama now and tea`
+        following = context._replace(negated=context.negated and not context.told, beside=False)
+        yield following, Fault("trend", NOW) if ended else None, None
+    elif effect in (NEGATION, NOR, LOST):
+        goes_on = effect == NOR and context.told  # `neither opera nor horror`
+        twice = Fault("polarity", piece.text) if context.negated and not goes_on else None
+        stance = NEGATED.get(context.stance, context.stance)
         yield _claiming(context, REVERSED if effect == LOST else "")._replace(stance=stance, negated=True), twice, None
     elif effect == LONGER:
         yield _claiming(context, REVERSED), None if context.negated else Fault("polarity", piece.text), None
@@ -206,9 +222,11 @@ def _read_word(context: _Context, piece: Piece) -> Iterator[_Outcome]:
         yield context, None if context.trend or context.stance == VIEWED else Fault("trend", piece.text), None
     elif effect in TRENDS_CLAIMED:
         yield _claiming(context, effect), None, None
+        if piece.text == NOW and context.beside and context.changed:  # `likes tea now`
+            yield context, None, None
     elif effect in OPENS:
         for closing, stance, trend in OPENS[effect]:
-            following = _claiming(context, trend)._replace(stance=stance, named=False, closing=closing)
+            following = _claiming(context, trend)._replace(stance=stance, named=False, beside=False, closing=closing)
             yield following, unclosed or _dropped(context, stance), None
     elif effect.startswith(CLOSE):
         closed = effect == context.closing and context.told
@@ -232,25 +250,38 @@ def _untold(context: _Context) -> Fault | None:
         return Fault("trend", context.trend)
     if (context.negated or context.past) and not context.told:
         return Fault("polarity", "not …" if context.negated else "past …")
-    tells = context.stance in (LIKES, DISLIKES, VIEWED) and not context.named
-    return Fault("polarity", f"{context.stance} …") if tells else None
+    return Fault("polarity", f"{context.stance} …") if _awaits_fact(context) else None
+
+
+def _awaits_fact(context: _Context) -> bool:
+    """Whether the last verb still needs a fact; a plain `is` needs none."""
+    return context.stance not in ("", IS) and not context.named
 
 
 def _dropped(context: _Context, stance: str) -> Fault | None:
-    """The fault of a verb of no fact before one of another stance: `dislikes, likes drama`, `dislikes the brand`."""
-    lost = context.stance == DISLIKES != stance or (context.stance, stance) == (LIKES, VIEWED)
-    return Fault("polarity", f"{context.stance} …") if lost and not (context.named or context.negated) else None
+    """The fault of a verb of no fact before one of another stance: `likes to avoid`, `dislikes the brand`."""
+    if not _awaits_fact(context) or context.negated or context.stance in (stance, TENDS):
+        return None
+    goes_on = stance.startswith(HABIT) and context.stance.startswith((HABIT, LIKES))  # `chooses the brand`
+    return None if goes_on else Fault("polarity", f"{context.stance} …")
 
 
 def _read_assertion(context: _Context, piece: Piece, unclosed: Fault | None) -> Iterator[_Outcome]:
-    """A verb. `likes` after a negation is a dislike; no other stance can be negated."""
+    """A verb, or a noun that tells a habit. `likes` after a negation is a dislike; no other stance can be negated."""
     stance, trend = ASSERTS[piece.effect]
-    following = _claiming(context, trend or "")._replace(stance=stance, named=False, closing="")
+    if piece.effect in (IS, FROM) and _awaits_fact(context):  # `his interests are`, `chooses content from`
+        yield context, unclosed, None
+        return
+    # a noun may follow its fact: `the Northlap brand`, 20-50的价位
+    closes = stance.startswith(f"{HABIT} ") and context.stance.startswith(HABIT) and context.beside
+    following = _claiming(context, trend or "")._replace(stance=stance, named=closes, beside=closes, closing="")
     if stance == LIKES and context.negated:
-        yield following._replace(stance=DISLIKES), unclosed, None
+        yield following._replace(stance=UNLIKED), unclosed, None
     else:
-        twice = Fault("polarity", piece.text) if context.negated and stance != IS else None
-        yield following, unclosed or twice or _dropped(context, stance), None
+        twice = context.negated and stance not in (IS, IS_OF)
+        unsaid = stance in CHOSEN and context.stance in ("", IS)  # `the author Li Wei likes drama`
+        wrong = Fault("polarity", piece.text) if twice or unsaid else None
+        yield following, unclosed or wrong or _dropped(context, stance), None
 
 
 def _shape_faults(
@@ -263,6 +294,8 @@ def _shape_faults(
     for before, after in pairwise(words):
         if before.text == after.text and "fact" not in (before.kind, after.kind):
             yield Fault("repeated", after.text)
+        if after.text == FINAL[language] and before.kind == "word" and before.text in DANGLING:
+            yield Fault("unfinished", f"{before.text}{after.text}")
     yield from _names_said_twice(words, language)
     too_strong = any(statements[index].stance == LIKES and statements[index].strength < STRONG_STRENGTH for index in mentions)
     if too_strong and any(piece.kind == "word" and piece.text in STRONG for piece in words):

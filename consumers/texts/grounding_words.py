@@ -10,17 +10,26 @@ TRENDS_CLAIMED = {
     **{trend: frozenset([trend]) for trend in (NEW, RISING, FADING, REVERSED)},
     NOW: frozenset([NEW, REVERSED]),
 }
+IS_OF, TENDS = "is of", "tends"
+"""`lives`, `works`: unlike a plain `is` they need a declared fact. `tends` needs another verb."""
+UNLIKED, NOT_DISLIKED = "unliked", "not disliked"
+NEGATED = {LIKES: UNLIKED, DISLIKES: NOT_DISLIKED}
+"""What a negation makes of a verb before it. `Not liked` tells a dislike; nothing is told as `not disliked`."""
+NOR, FROM = "nor", "from"
 LONGER, LOST = "longer", "lost"
 """`no longer likes`, `lost interest in`: a dislike that was a like."""
 PAST, CHANGED = "past", "changed"
 """`had`, 曾: only what was looked at may be told as past. 了: after a like or dislike it says that one has changed."""
 ASSERTS: dict[str, tuple[str, str | None]] = {
-    **{stance: (stance, None) for stance in (LIKES, DISLIKES, VIEWED, IS, HABIT)},
+    **{stance: (stance, None) for stance in (LIKES, DISLIKES, VIEWED, IS, IS_OF, HABIT, TENDS)},
+    FROM: (IS_OF, None),
     **{f"{HABIT} {topic}": (f"{HABIT} {topic}", None) for topic in ("time_of_day", "price_band", "format", "brand", "author")},
     **{f"{LIKES} {trend}": (LIKES, trend) for trend in (NEW, RISING, FADING, NOW)},
     f"{DISLIKES} {REVERSED}": (DISLIKES, REVERSED),
 }
 """Words after which facts of a stance follow, and the trend they claim; None: the one claimed by a word before."""
+CHOSEN = frozenset([f"{HABIT} brand", f"{HABIT} author"])
+"""Nouns that need a verb before them: the user is no author."""
 
 CLOSE = "close"
 OPENS: dict[str, tuple[tuple[str, str, str], ...]] = {
@@ -52,14 +61,16 @@ _ENGLISH = _lexicon(
     reset="and or but who while whereas , ; :",
     stop=".",
     past="had",
-    negation="not no nor never neither isn't doesn't don't aren't hasn't without",
+    nor="nor",
+    negation="not no never neither isn't doesn't don't aren't hasn't without",
     likes="""like likes liking enjoy enjoys enjoying interested interest interests appreciate appreciates fond keen
         love loves loving passionate avid favorite favorites favourite favourites""",
     dislikes="dislike dislikes disliking avoid avoids avoiding uninterested",
     viewed="viewed looked browsed checked seen visited explored viewing browsing",
-    habit="prefers chooses picks goes turns returns tends stay stays",
+    habit="prefers chooses picks goes turns returns",
+    tends="tends",
     habit__time_of_day="active",
-    habit__price_band="price prices priced",
+    habit__price_band="price prices priced stay stays",
     habit__brand="brand brands",
     habit__author="author authors",
     new="new newly become started",
@@ -68,7 +79,8 @@ _ENGLISH = _lexicon(
     now="now come",
     longer="longer",
     lost="lost",
-    **{"is": "is are works working lives living comes coming from based"},
+    is__of="works working lives living comes coming based",
+    **{"is": "is are", "from": "from"},
 )
 _CHINESE = _lexicon(
     neutral="""该用户 这位用户 用户 TA 的 是 一位 一名 等 和 与 以及 及 还 也 同时 内容 话题 近期 最近 通常 常 经常 多""",
@@ -100,7 +112,7 @@ _CHINESE = _lexicon(
     habit__price_band="价位 之间",
     habit__brand="品牌",
     habit__author="作者",
-    **{"is": "来自 职业为 职业是 住在 位于"},
+    is__of="来自 职业为 职业是 住在 位于",
 )
 PHRASES = tuple(word for word in _ENGLISH if " " in word)
 """English lexicon entries of several words."""
@@ -121,6 +133,8 @@ GENDER: dict[Language, dict[str, str]] = {
         **dict.fromkeys(["她", "女性", "女士", "女", "女生", "女子"], "female"),
     },
 }
+DANGLING = frozenset(_lexicon(dangling="a an the of for to in at on with by as has have does do is are and or but"))
+"""No sentence ends with these."""
 CHILD = frozenset(["boy", "girl"])
 ADULT = frozenset(["man", "woman", "gentleman", "lady", "男士", "女士"])
 FINAL: dict[Language, str] = {"en": ".", "zh": "。"}

@@ -5,7 +5,7 @@ import pytest
 from consumers.texts.plain_text import plain_text
 from schemas.messages import Language, Statement
 from tests.unit.profile_cases import told
-from tests.unit.test_grounding_changes import kinds
+from tests.unit.test_grounding_changes import HIM, kinds
 
 
 def language_of(text: str) -> Language:
@@ -110,6 +110,111 @@ def test_a_negation_needs_a_fact_to_deny(text: str) -> None:
 )
 def test_a_verb_needs_a_fact_of_its_own(text: str) -> None:
     assert "polarity" in kinds(text, language_of(text))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "He likes to avoid opera.",
+        "He enjoys avoiding opera.",
+        "He is interested in avoiding opera.",
+        "He is interested in working and likes drama.",
+        "He is usually active in.",
+        "He is usually active in and likes drama.",
+        "He often chooses the brand.",
+        "He often chooses the brand and likes drama.",
+        "He likes drama and usually chooses.",
+        "He often chooses the brand Northlap, the author.",
+        "He likes drama and tends.",
+        "He lives in.",
+        "He is working.",
+        "He comes from, and likes drama.",
+        "He lives in and is a man.",
+        "He usually stays in the evening.",
+        "He has looked and likes drama.",
+        "His interests are.",
+        "The author Li Wei likes drama.",
+        "He is the author Li Wei.",
+        "他来自。",
+        "他职业为，喜欢drama。",
+        "他住在。",
+        "他通常选择。",
+        "他通常选择，喜欢drama。",
+        "他通常在，对drama感兴趣。",
+        "他选择品牌。",
+        "他喜欢不喜欢opera。",
+    ],
+)
+def test_a_like_a_habit_and_a_declared_fact_need_their_name(text: str) -> None:
+    assert "polarity" in kinds(text, language_of(text))
+
+
+@pytest.mark.parametrize("text", ["He likes drama, has and does.", "He likes drama and.", "He likes drama and jazz in."])
+def test_no_sentence_ends_with_a_word_that_leads_on(text: str) -> None:
+    assert kinds(text) == {"unfinished"}
+
+
+@pytest.mark.parametrize(
+    ("text", "kind"),
+    [
+        ("He likes neither drama nor jazz.", "polarity"),
+        ("He likes neither opera nor drama.", "polarity"),
+        ("He likes neither opera nor.", "polarity"),
+        ("He dislikes neither opera nor horror.", "polarity"),
+        ("He dislikes opera, but not horror.", "polarity"),
+        ("He dislikes not opera.", "polarity"),
+        ("He likes drama now.", "trend"),
+        ("He likes jazz now.", "trend"),
+        ("He likes drama and tea now.", "trend"),
+        ("He likes tea and now.", "trend"),
+        ("He likes drama now and tea.", "trend"),
+        ("He dislikes opera now.", "trend"),
+        ("His interests are opera and jazz.", "polarity"),
+        ("His interests are not drama.", "polarity"),
+        ("His dislikes are drama and opera.", "polarity"),
+        ("His interests are Northlap and Li Wei.", "polarity"),
+    ],
+)
+def test_what_neither_now_and_are_claim_is_checked(text: str, kind: str) -> None:
+    assert kind in kinds(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "He likes neither opera nor horror.",
+        "He is neither interested in opera nor horror.",
+        "He likes drama and neither opera nor horror.",
+        "He dislikes opera and does not like horror.",
+        "He likes tea now.",
+        "He likes chess and tea now.",
+        "He dislikes horror now.",
+        "He likes tea now and drama.",
+        "His interests are drama and jazz.",
+        "His dislikes are opera and horror.",
+        "He tends to like drama and to avoid opera.",
+        "He often chooses the Northlap brand.",
+        "He often chooses content from the author Li Wei.",
+        "He usually stays within 20-50 EUR and usually stays active in the evening.",
+    ],
+)
+def test_true_neither_now_and_are_pass(text: str) -> None:
+    assert kinds(text) == set()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "He lives in Berlin and works as a nurse.",
+        "He likes drama and lives and works in Berlin.",
+        "He is a nurse, comes from Berlin, and likes drama.",
+        "From Berlin and working as a nurse, he likes drama.",
+        "他住在Berlin，职业是nurse，喜欢drama。",
+    ],
+)
+def test_where_one_lives_and_works_passes(text: str) -> None:
+    declared = [told("is", "occupation", value="nurse"), told("is", "location", value="Berlin")]
+    assert kinds(text, language_of(text), [*HIM, *declared]) == set()
 
 
 @pytest.mark.parametrize(
