@@ -305,7 +305,8 @@ def _cues(text: str) -> list[_Cue]:
             assert match.lastindex is not None
             kind = kinds[match.lastindex - 1]
             found.append(_Cue(match.start(), match.end(), kind))
-            if kind.then and (then := kind.then[0].match(text, match.end())):
-                found.append(_Cue(*then.span("then"), kind.then[1]))
+            for following, follows in kind.then:
+                if then := following.match(text, match.end()):
+                    found.append(_Cue(*then.span("then"), follows))
     found.sort(key=lambda cue: cue.start)
     return [cue for place, cue in enumerate(found) if place == 0 or cue.start >= found[place - 1].end]

@@ -10,9 +10,12 @@ from tests.unit.profile_cases import item
 
 ENGLISH = [
     "hiking", "football", "chess", "go", "cooking", "golf", "tennis", "sports", "jazz", "opera", "coffee", "yoga", "anime",
-    "gardening", "horror",
+    "gardening", "horror", "running", "travel", "tea", "reading",
 ]  # fmt: skip
-CHINESE = ["徒步", "足球", "篮球", "国际象棋", "围棋", "美食", "动作片", "咖啡", "茶", "爵士", "歌剧", "摄影", "动漫", "音乐"]
+CHINESE = [
+    "徒步", "足球", "篮球", "国际象棋", "围棋", "美食", "动作片", "咖啡", "茶", "爵士", "歌剧", "摄影", "动漫", "音乐", "旅行",
+    "跑步", "猫", "狗", "综艺",
+]  # fmt: skip
 VOCABULARY = Vocabulary.of([item("1", *ENGLISH), item("2", *CHINESE)])
 
 SELDOM = [
@@ -109,6 +112,46 @@ GAVE_UP = [
     ("放弃了工作去摄影", "+摄影"),
     ("戒了咖啡改喝茶", "-咖啡< +茶"),
     ("放弃了足球和篮球", "-足球< -篮球<"),
+    ("I swapped running for yoga", "-running< +yoga"),
+    ("I gave up running for yoga", "-running< +yoga"),
+    ("I quit cooking for chess", "-cooking< +chess"),
+    ("I gave up hiking for golf", "-hiking< +golf"),
+    ("I stopped looking for golf", "-golf<"),
+    ("I quit training for tennis", "-tennis<"),
+    ("I quit my job to travel", ""),
+    ("I quit my job to go hiking", ""),
+    ("I dropped out to travel", ""),
+    ("I gave up my career to play chess", ""),
+    ("I gave up trying to play chess", "-chess<"),
+    ("I stopped watching football to play tennis", "-football<"),
+    ("I gave up football and now play tennis", "-football< +tennis"),
+    ("I gave up football and now chess", "-football< -chess<"),
+    ("When I'm tired of work I go hiking", ""),
+    ("fed up with work so I travel", ""),
+    ("I switched to tea from coffee", "+tea"),
+    ("show me less football and more tennis", "-football +tennis"),
+    ("less football and no more golf", "-football -golf"),
+    ("I hated jazz until I tried opera", "-jazz"),
+    ("I went from hating opera to loving it", ""),
+    ("I went from hating golf to loving tennis", "-golf +tennis"),
+    ("我放弃了高薪去旅行", ""),
+    ("我放弃了大城市去徒步", ""),
+    ("我戒了烟去跑步", ""),
+    ("我放弃了去旅行", "-旅行<"),
+    ("我放弃了周末去徒步", "-徒步<"),
+    ("好久没打篮球了，好想打", ""),
+    ("好久没打篮球了", "-篮球<"),
+    ("好久没打篮球了，不想打", "-篮球<"),
+]
+STILL = [
+    ("从小时候就喜欢动漫", "+动漫"),
+    ("从以前就喜欢足球", "+足球"),
+    ("我以前就喜欢足球，现在更喜欢", "+足球"),
+    ("小时候喜欢动漫，现在也喜欢", "+动漫"),
+    ("小时候喜欢动漫", "-动漫<"),
+    ("以前喜欢足球，现在更喜欢徒步", "-足球< +徒步"),
+    ("以前就爱足球，现在腻了", "-足球<"),
+    ("从以前的喜欢足球到现在喜欢篮球", "-足球< +篮球"),
 ]
 DOUBLY_NEGATED = [
     ("I can't get enough of jazz", "+jazz"),
@@ -145,6 +188,28 @@ DOUBLY_NEGATED = [
     ("毫无疑问最爱徒步", "+徒步"),
     ("不仅喜欢徒步还喜欢摄影", "+徒步 +摄影"),
     ("比以前更喜欢徒步", "+徒步"),
+    ("I don't enjoy anything more than hiking", ""),
+    ("There isn't anything I love more than hiking", ""),
+    ("I get bored without chess", ""),
+    ("I feel bored when there is no football", ""),
+    ("I'm happy when there is no football", "-football"),
+    ("不喝咖啡就没精神", "+咖啡"),
+    ("一天不跑步就浑身不舒服", "+跑步"),
+    ("不喝咖啡就没事", "-咖啡"),
+    ("很难不爱猫", "+猫"),
+    ("没办法不爱足球", "+足球"),
+    ("没办法喜欢足球", "-足球"),
+    ("谁能拒绝猫", "+猫"),
+    ("怎么能没有咖啡", "+咖啡"),
+    ("不喜欢足球才怪", ""),
+    ("没有我不爱吃的美食", ""),
+    ("我并非讨厌足球", ""),
+    ("我并非足球迷", "-足球"),
+    ("我并非只喜欢足球", "+足球"),
+    ("我想少看综艺", ""),
+    ("我怕狗", ""),
+    ("我害怕狗", ""),
+    ("我怕错过足球", "+足球"),
 ]
 NOT_ONES_OWN = [
     ("my wife loves opera", ""),
@@ -159,6 +224,12 @@ NOT_ONES_OWN = [
     ("I pretend to like opera", ""),
     ("I prefer chess to golf", "+chess"),
     ("I prefer going to opera", "+opera"),
+    ("I prefer listening to jazz", "+jazz"),
+    ("I prefer dancing to jazz", "+jazz"),
+    ("I prefer hiking to football", "+hiking"),
+    ("I prefer gardening to golf", "+gardening"),
+    ("I prefer reading to watching football", "+reading"),
+    ("Not everyone likes opera but I do", ""),
     ("I'd rather watch chess than football", "+chess"),
     ("我老婆喜欢歌剧", ""),
     ("老婆喜欢歌剧，我喜欢足球", "+足球"),
@@ -171,7 +242,7 @@ NOT_ONES_OWN = [
     ("假装喜欢歌剧", ""),
     ("比起足球我更喜欢篮球", "+篮球"),
 ]
-CASES = SELDOM + NO_FEELING + EXCEPT + GAVE_UP + DOUBLY_NEGATED + NOT_ONES_OWN
+CASES = SELDOM + NO_FEELING + EXCEPT + GAVE_UP + STILL + DOUBLY_NEGATED + NOT_ONES_OWN
 """Text, and its tags: + liked, - not, < the opposite held before."""
 
 
@@ -194,6 +265,7 @@ def test_what_is_seldom_done_or_taken_out_is_not_told_to_the_encoder() -> None:
     [
         "golf " * 400 + "我不x" * 600, "golf " * 400 + "hate x " * 280, "quit golf and " * 300, "all sports but golf, " * 200,
         "不看足球" * 1000, "除足球外" * 1000, "not without golf " * 250, "prefer golf " * 400, "没有没有什么" * 700,
+        "hate quit to for " * 240, "don't anything x " * 240, "放弃了去x去" * 660, "小时候现在也" * 660, "好久没看" * 1000,
     ],
 )  # fmt: skip
 def test_no_turn_of_words_takes_long(text: str) -> None:
