@@ -102,7 +102,7 @@ def test_seeds_side_by_side_give_what_they_give_one_after_another(shop: Path, tm
     assert alone["jobs"] == 1 and together["jobs"] == 2
     assert together["ndcg10_by_seed"]["portrait"] == pytest.approx(alone["ndcg10_by_seed"]["portrait"], abs=1e-4)
     assert len(set(together["ndcg10_by_seed"]["portrait"])) == 2
-    assert not multiprocessing.active_children()
+    assert no_process_is_left()
 
 
 def no_process_is_left(within_s: float = 5.0) -> bool:
@@ -144,7 +144,7 @@ def test_an_interruption_ends_the_seeds_and_the_processes_of_their_peers(shop: P
     threading.Thread(target=interrupt, daemon=True).start()
     with pytest.raises(KeyboardInterrupt):
         gains_of_seeds(OutsidePeer("als", [{}], python), split, {}, [1, 2], 2, lambda done, total: None)
-    assert not multiprocessing.active_children()
+    assert no_process_is_left()
     deadline = time.monotonic() + 10
     left = [int(path.name[4:]) for path in tmp_path.glob("pid-*")]
     while any(psutil.pid_exists(pid) for pid in left) and time.monotonic() < deadline:
