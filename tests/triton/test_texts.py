@@ -2,6 +2,7 @@
 
 import json
 import re
+import threading
 import time
 import urllib.request
 from collections.abc import Iterator, Sequence
@@ -231,8 +232,9 @@ def test_a_text_that_takes_too_long_is_retryable(stack: LocalStack) -> None:
 
 
 def test_a_killed_server_fails_what_is_in_flight_and_is_found_again(stack: LocalStack, client: InferenceClient) -> None:
-    in_flight = [client.generate(prompt(number, "opera"), LONG) for number in range(4)]
-    time.sleep(0.5)
+    begun = threading.Event()
+    in_flight = [client.generate(prompt(number, "opera"), LONG, lambda _: begun.set()) for number in range(4)]
+    assert begun.wait(60)
     stack.triton.kill()
     try:
         wait(in_flight, timeout=30)
