@@ -185,16 +185,19 @@ def _reader(settings: Settings, named: "list[Place]", choice: "Choice") -> "Call
 
 def _send(settings: Settings, read: "Callable[[Tick | None], Iterator[Letter]]", plan: "Plan", progress: "Progress") -> "Sent":
     from deploy.dead_letter_sender import Sent, send
+    from deploy.replay_progress import AnotherRunEnded
 
     sent = Sent()
     try:
         if plan.targets:
             with reading_progress(len(plan.targets), "sending") as tick:
                 send(settings.kafka, read(None), plan, progress, sent, tick, say)
-        progress.forget()
+    except AnotherRunEnded:
+        raise
     except (KeyboardInterrupt, PortraitError):
         say(f"stopped: {sent.letters} of {len(plan.targets)} letters were sent; the same command goes on from there")
         raise
+    progress.forget()
     if gone := len(plan.targets) - sent.letters - len(sent.refused):
         say(f"{gone} letters were deleted before they could be sent, or sent by another run meanwhile")
     return sent

@@ -32,6 +32,10 @@ def name_of(choice: object) -> str:
     return hashlib.sha256(json.dumps(choice).encode()).hexdigest()[:16]
 
 
+class AnotherRunEnded(ConfigError):
+    """Another run of the same replay came to its end, and forgot how far it had come."""
+
+
 class Progress:
     """What was sent of one choice of letters."""
 
@@ -46,13 +50,15 @@ class Progress:
 
         Raises:
             Retryable: it does not say.
-            ConfigError: what it said before is gone: another run has ended, and forgotten it.
+            AnotherRunEnded: what it said before is gone.
         """
         settled_at_s = time.monotonic() + SETTLING_S
         while (passed_to := self._ask(stable, settled_at_s)) is None:
             time.sleep(0.2)
         if not self._passed_to.keys() <= passed_to.keys():
-            raise ConfigError("another run of this replay has come to its end meanwhile; see what is left with --dry-run")
+            raise AnotherRunEnded(
+                "another run of the same replay has ended meanwhile and sent the rest; the same command would send all anew"
+            )
         self._passed_to = passed_to
 
     def _ask(self, stable: bool, settled_at_s: float) -> dict[int, int] | None:

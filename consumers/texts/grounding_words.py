@@ -133,7 +133,31 @@ GENDER: dict[Language, dict[str, str]] = {
         **dict.fromkeys(["她", "女性", "女士", "女", "女生", "女子"], "female"),
     },
 }
-DANGLING = frozenset(_lexicon(dangling="a an the of for to in at on with by as has have does do is are and or but"))
+DANGLING = frozenset(
+    [
+        "a",
+        "an",
+        "the",
+        "of",
+        "for",
+        "to",
+        "in",
+        "at",
+        "on",
+        "with",
+        "by",
+        "as",
+        "has",
+        "have",
+        "does",
+        "do",
+        "is",
+        "are",
+        "and",
+        "or",
+        "but",
+    ]
+)
 """No sentence ends with these."""
 CHILD = frozenset(["boy", "girl"])
 ADULT = frozenset(["man", "woman", "gentleman", "lady", "男士", "女士"])
