@@ -12,6 +12,7 @@ from consumers.fold import fold, is_empty, life_of
 from consumers.overlay import in_fold_order
 from consumers.runtime.changelog import PROGRESS_KEY
 from consumers.runtime.clients import RawRecord
+from consumers.runtime.packing import unpack
 from consumers.runtime.processor import Record
 from deploy.reading import read_all
 from schemas.errors import BadMessage
@@ -98,7 +99,7 @@ def _last_states(raws: Iterable[RawRecord]) -> dict[str, UserState]:
         if raw.value is None:
             states.pop(raw.key.decode(), None)
         else:
-            states[raw.key.decode()] = decode_state(raw.value)
+            states[raw.key.decode()] = decode_state(unpack(raw.value))
     return states
 
 

@@ -80,6 +80,7 @@ Found = tuple[str, dict[str, Any], bytes]
 
 
 def _from_changelog(settings: Settings, user: str) -> Found | None:
+    from consumers.runtime.packing import unpack
     from deploy.reading import partition_of, read_all
     from deploy.state_log import changelog_bounds, log_length, ticked
     from deploy.state_view import when
@@ -97,7 +98,7 @@ def _from_changelog(settings: Settings, user: str) -> Found | None:
         return None
     place = f"{last.topic}-{last.partition}@{last.offset}"
     where = {"source": "changelog", "partition": last.partition, "offset": last.offset, "written_ms": last.timestamp_ms}
-    return f"committed on the changelog as {place}, {when(last.timestamp_ms)}", where, last.value
+    return f"committed on the changelog as {place}, {when(last.timestamp_ms)}", where, unpack(last.value)
 
 
 def _from_stores(folder: Path, user: str) -> Found | None:

@@ -9,6 +9,7 @@ import msgspec
 
 from consumers.runtime.changelog import PROGRESS_KEY, decode_progress
 from consumers.runtime.clients import RawRecord
+from consumers.runtime.packing import unpack
 from consumers.runtime.processor import TopicPartition
 from deploy.reading import log_bounds, read_all
 from schemas.errors import ConfigError
@@ -25,11 +26,16 @@ Tick = Callable[[int], None]
 
 
 class Logged(NamedTuple):
-    """The last word of the changelog on a key; `value` None is a tombstone."""
+    """The last word of the changelog on a key, as it lies there; None is a tombstone."""
 
     offset: int
     timestamp_ms: int
-    value: bytes | None
+    kept: bytes | None
+
+    @property
+    def value(self) -> bytes | None:
+        """The state; None for a tombstone."""
+        return None if self.kept is None else unpack(self.kept)
 
 
 @dataclass
@@ -67,8 +73,8 @@ class LoggedPartition:
         """Key, record and state of every user who has one, in the order of the keys' bytes."""
         for key in sorted(self.latest):
             logged = self.latest[key]
-            if key != PROGRESS_KEY and logged.value is not None:
-                yield key, logged, logged.value
+            if key != PROGRESS_KEY and (value := logged.value) is not None:
+                yield key, logged, value
 
     def progress(self) -> dict[str, int]:
         """The input offsets of the last commit, by topic; empty before the first."""

@@ -60,7 +60,7 @@ def size_of(logged: LoggedPartition, stores: Sequence[FoundStore]) -> StateSize:
         sorted(len(value) for _, _, value in logged.states()),
         logged.records,
         logged.log_bytes,
-        sum(len(key) + len(said.value) for key, said in logged.latest.items() if said.value is not None),
+        sum(len(key) + len(said.kept) for key, said in logged.latest.items() if said.kept is not None),
         sum(store.disk_bytes() for store in stores if store.partition == logged.partition),
     )
 

@@ -105,23 +105,24 @@ def compare_store(logged: LoggedPartition, store: FoundStore, reader: StoreReade
     result = Comparison(logged.partition, store.name, records_behind=max(0, logged.end - offset))
     before = logged.before[offset]
     expected = {
-        key: said.value
+        key: said
         for key, latest in logged.latest.items()
-        if (said := before.get(key, latest)) is not None and said.value is not None and key != PROGRESS_KEY
+        if (said := before.get(key, latest)) is not None and said.kept is not None and key != PROGRESS_KEY
     }
     unknown = {key for key, said in before.items() if said is None}
     result.logged = len(expected)
     for key, value in reader.states():
         result.other += 1
-        wanted = expected.pop(key, None)
+        said = expected.pop(key, None)
+        wanted = None if said is None else said.value
         if wanted == value:
             result.same += 1
         elif wanted is None and key in unknown:
             result.unknown += 1
         else:
             result.differ(user_name(key), difference(("changelog", wanted), ("store", value)))
-    for key, wanted in expected.items():
-        result.differ(user_name(key), difference(("changelog", wanted), ("store", None)))
+    for key, said in expected.items():
+        result.differ(user_name(key), difference(("changelog", said.value), ("store", None)))
     _compare_progress(logged, position, before, result)
     return result
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, replace
 from confluent_kafka import OFFSET_BEGINNING, Consumer
 from confluent_kafka import TopicPartition as KafkaTopicPartition
 
+from consumers.runtime.packing import Packed
 from consumers.runtime.placement import Placement
 from consumers.runtime.processor import TopicPartition
 from consumers.runtime.restore import Restorer, now_ms
@@ -286,7 +287,7 @@ class Assignment:
                     "delete the group's offsets too, to fold again"
                 )
 
-    def record_commit(self, partition: int, position: Position, states: dict[str, bytes | None]) -> None:
+    def record_commit(self, partition: int, position: Position, states: dict[str, Packed | None]) -> None:
         """Step 8 for one partition: the committed states and offsets go into its store in one write."""
         task = self.tasks[partition]
         task.input_offsets, task.changelog_offset = dict(position.input_offsets), position.changelog_offset

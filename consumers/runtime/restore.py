@@ -19,6 +19,7 @@ from confluent_kafka.admin import AdminClient, ConfigResource, ResourceType  # t
 from confluent_kafka.admin._listoffsets import OffsetSpec
 
 from consumers.runtime.changelog import PROGRESS_KEY, decode_progress
+from consumers.runtime.packing import Packed
 from consumers.runtime.store import Position, Store
 from schemas.errors import ConfigError, Retryable, TaskCorrupted
 from schemas.metrics import RESTORE_REMAINING, RESTORED
@@ -45,7 +46,7 @@ class Restore:
     position: Position
     started_ms: int
     deadline_s: float
-    states: dict[bytes, bytes | None]
+    states: dict[bytes, Packed | None]
     offset: int
 
     @property
@@ -167,7 +168,8 @@ class Restorer:
             if message.error() is not None:
                 cut = self._take_event(message) or cut
             elif number in states:  # else it was dropped
-                states[number][message.key()] = message.value()  # type: ignore[index]  # one without a key is refused later
+                # a record without a key is refused later
+                states[number][message.key()] = message.value()  # type: ignore[index,assignment]
                 last[number] = message
                 records += 1
         for number, message in last.items():

@@ -19,26 +19,34 @@ from rocksdict import (
     AccessType,
     BlockBasedOptions,
     Cache,
+    DBCompactionStyle,
     DBCompressionType,
     Options,
     Rdict,
+    UniversalCompactOptions,
     WriteBatch,
     WriteBufferManager,
     WriteOptions,
 )
 
+from consumers.runtime.packing import Packed, unpack
 from schemas.errors import ConfigError
 
 BLOOM_BITS = 10
 """A key: one look in a hundred is in vain."""
 MIN_BLOB_BYTES = 256
 BLOB_FILE_BYTES = 64 * 1024 * 1024
-OLDEST_BLOBS = 0.1
-"""The share of blob files whose live states every compaction moves on: few, as after a restore none has been overwritten."""
-MOST_OVERWRITTEN = 0.6
-"""Of the oldest blobs: with more, compaction is asked for. Without this a store grows to many times what is alive."""
-FILES_BEFORE_COMPACTION, FILES_BEFORE_SLOWDOWN = 8, 64
+OLDEST_BLOBS = 0.3
+"""The share of blob files whose live states a compaction moves on, so that what was overwritten beside them is freed."""
+MOST_NEW_PERCENT = 50
+"""Keys in newer runs than the oldest, of that one's: with more, all keys are compacted, which is what frees blobs. With
+RocksDB's 200 a store grew to seven times what is alive."""
+RUNS_BEFORE_COMPACTION, FILES_BEFORE_SLOWDOWN = 4, 64
 """Files of keys are small and have filters: some more of them cost little, and a restore need not wait for compaction."""
+MEMTABLE_BYTES = 32 * 1024 * 1024
+MEMTABLE_FILTER_SHARE = 0.005
+"""Of a memtable, for a filter of its keys: most states that are asked for have left it, and to look for them there in vain was
+a sixth of a read."""
 _STATE = b"s"
 _POSITION = b"m:position"
 
@@ -80,7 +88,9 @@ class Store:
         options = Options(raw_mode=True)
         options.create_if_missing(True)
         options.set_compression_type(DBCompressionType.lz4())
-        options.set_write_buffer_size(32 * 1024 * 1024)
+        options.set_write_buffer_size(MEMTABLE_BYTES)
+        options.set_memtable_whole_key_filtering(True)
+        options.set_memtable_prefix_bloom_ratio(MEMTABLE_FILTER_SHARE)
         options.set_keep_log_file_num(2)
         _keep_values_apart(options)
         table = BlockBasedOptions()
@@ -102,14 +112,14 @@ class Store:
         if not keys:
             return {}
         found = cast(list[bytes | None], self._db.get([_STATE + key.encode() for key in keys]))
-        return {key: value for key, value in zip(keys, found, strict=True) if value is not None}
+        return {key: unpack(value) for key, value in zip(keys, found, strict=True) if value is not None}
 
     def position(self) -> Position:
         """Which commit this store is the image of."""
         raw = self._db.get(_POSITION)
         return Position() if raw is None else Position(**json.loads(raw))
 
-    def write(self, states: Mapping[str, bytes | None], position: Position) -> None:
+    def write(self, states: Mapping[str, Packed | None], position: Position) -> None:
         """Apply one commit at once."""
         self._flush_unlogged()
         batch = WriteBatch(raw_mode=True)
@@ -121,8 +131,11 @@ class Store:
         batch.put(_POSITION, _encode(position))
         self._db.write(batch)
 
-    def restore(self, states: Mapping[bytes, bytes | None], position: Position) -> None:
-        """Apply one slice of a restore at once; a death before `record_position` may take the store back to where it stood."""
+    def restore(self, states: Mapping[bytes, Packed | None], position: Position) -> None:
+        """Apply one slice of a restore at once, as it lies on the changelog.
+
+        A death before `record_position` may take the store back to where it stood.
+        """
         batch = WriteBatch(raw_mode=True)
         put, delete = batch.put, batch.delete
         for key, value in states.items():
@@ -163,11 +176,14 @@ def _keep_values_apart(options: Options) -> None:
     options.set_enable_blob_files(True)
     options.set_min_blob_size(MIN_BLOB_BYTES)
     options.set_blob_file_size(BLOB_FILE_BYTES)
-    options.set_blob_compression_type(DBCompressionType.lz4())
+    options.set_blob_compression_type(DBCompressionType.none())  # states come packed
     options.set_enable_blob_gc(True)
     options.set_blob_gc_age_cutoff(OLDEST_BLOBS)
-    options.set_blob_gc_force_threshold(MOST_OVERWRITTEN)
-    options.set_level_zero_file_num_compaction_trigger(FILES_BEFORE_COMPACTION)
+    options.set_compaction_style(DBCompactionStyle.universal())  # rewrites all keys seldom, where levels do each time
+    runs = UniversalCompactOptions()
+    runs.max_size_amplification_percent = MOST_NEW_PERCENT
+    options.set_universal_compaction_options(runs)
+    options.set_level_zero_file_num_compaction_trigger(RUNS_BEFORE_COMPACTION)
     options.set_level_zero_slowdown_writes_trigger(FILES_BEFORE_SLOWDOWN)
     options.set_level_zero_stop_writes_trigger(2 * FILES_BEFORE_SLOWDOWN)
 
@@ -231,14 +247,15 @@ class StoreReader:
 
     def get(self, key: bytes) -> bytes | None:
         """The state of this key."""
-        return cast(bytes | None, self._db.get(_STATE + key))
+        kept = cast(bytes | None, self._db.get(_STATE + key))
+        return None if kept is None else unpack(kept)
 
     def states(self) -> Iterator[tuple[bytes, bytes]]:
         """All keys with their states, in the order of the keys' bytes."""
         for key, value in cast(Iterator[tuple[bytes, bytes]], self._db.items(from_key=_STATE)):
             if not key.startswith(_STATE):
                 return
-            yield key[len(_STATE) :], value
+            yield key[len(_STATE) :], unpack(value)
 
     def close(self) -> None:
         """Release the files."""

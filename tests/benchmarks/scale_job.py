@@ -3,7 +3,7 @@
 import tempfile
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -21,8 +21,9 @@ from tests.chaos.faults import FoldWorkers
 
 PARTITIONS = 4
 LIMIT_S = 600.0
-QUIET_S, QUIET_SHARE = 16.0, 0.1
-"""The broker is quiet when it used so much of a core at most for so long: its log cleaner looks for work every 15 s."""
+BROKER_QUIET_S, WORKER_QUIET_S = 16.0, 2.0
+QUIET_SHARE = 0.1
+"""A process is quiet when it used so much of a core at most for so long: the broker's log cleaner looks for work every 15 s."""
 
 
 class Job:
@@ -41,20 +42,21 @@ class Job:
         """The processes that run now."""
         return [WorkerProbe(self.folder, self.workers.child(replica)) for replica in self.workers.replicas]
 
-    def await_quiet(self) -> None:
+    def await_quiet_broker(self) -> None:
         """Return when the broker has cleaned its logs up, which it does after many records at once, and for minutes.
 
         Raises:
             PortraitError: it never came to rest; what is measured then says nothing.
         """
-        deadline = time.monotonic() + LIMIT_S
-        used_s = self._broker.cpu_s()
-        while time.monotonic() < deadline:
-            time.sleep(QUIET_S)
-            before_s, used_s = used_s, self._broker.cpu_s()
-            if used_s - before_s <= QUIET_SHARE * QUIET_S:
-                return
-        raise PortraitError(f"the broker was busy with its logs for {LIMIT_S:.0f} s; measure again")
+        await_quiet("the broker", self._broker.cpu_s, BROKER_QUIET_S)
+
+    def await_quiet_workers(self) -> None:
+        """Return when the workers' stores have compacted what a restore put into them.
+
+        Raises:
+            PortraitError: they never came to rest.
+        """
+        await_quiet("the workers", self.cpu_s, WORKER_QUIET_S)
 
     def start(self) -> float:
         """Start all workers; gives the seconds from the first one's assignment until all are ready."""
@@ -112,6 +114,18 @@ class Job:
         """Every partition's store, of all workers."""
         for replica in self.workers.replicas:
             yield from self.workers.store(replica).iterdir()
+
+
+def await_quiet(who: str, cpu_s: Callable[[], float], period_s: float) -> None:
+    """Return when these processes use hardly any CPU time for so long."""
+    deadline = time.monotonic() + LIMIT_S
+    used_s = cpu_s()
+    while time.monotonic() < deadline:
+        time.sleep(period_s)
+        before_s, used_s = used_s, cpu_s()
+        if used_s - before_s <= QUIET_SHARE * period_s:
+            return
+    raise PortraitError(f"{who} did not come to rest within {LIMIT_S:.0f} s; measure again")
 
 
 @contextmanager

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 import msgspec
 
 from consumers.runtime import clients
+from consumers.runtime.packing import Packed, pack
 from producers.publisher import Publisher
 from schemas.settings import Settings
 from tests.benchmarks.tag_fold import EVENTS, HISTORY_LENGTH, STATES, Event, State, TagFold, encode, fold
@@ -41,10 +42,15 @@ class States:
 
     def __init__(self, users: int, seed: int) -> None:
         self._states = [encode(folded(State(), history)) for history in histories(users, seed)]
+        self._packed = [pack(state) for state in self._states]
 
     def __getitem__(self, number: int) -> bytes:
         """The state of a user."""
         return self._states[number % len(self._states)]
+
+    def packed(self, number: int) -> Packed:
+        """The same, as the changelog holds it."""
+        return self._packed[number % len(self._packed)]
 
 
 def folded(state: State, history: list[Event]) -> State:
@@ -62,7 +68,7 @@ def write_changelog(settings: Settings, states: States, users: int, on_written: 
     for start in range(0, users, RECORDS_PER_TRANSACTION):
         producer.begin_transaction()
         for number in range(start, min(users, start + RECORDS_PER_TRANSACTION)):
-            producer.produce(STATES.name, states[number], user_name(number))
+            producer.produce(STATES.name, states.packed(number), user_name(number))
         producer.commit_transaction()
         on_written(min(users, start + RECORDS_PER_TRANSACTION))
 

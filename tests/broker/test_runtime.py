@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from confluent_kafka import Consumer
 
+from consumers.runtime.packing import unpack
 from consumers.runtime.processor import Processor
 from consumers.runtime.worker import Worker
 from deploy.local.stack import LocalStack
@@ -120,7 +121,9 @@ def test_the_changelog_holds_every_state_and_the_offsets(settings: Settings) -> 
         counts(settings, users, 20)
     records = read_topic(settings, USER_STATE.name, lambda found: users <= {message.key().decode() for message in found})
     assert any(message.key() == PROGRESS_KEY for message in records)
-    last = {message.key().decode(): json.loads(message.value()) for message in records if message.key() != PROGRESS_KEY}
+    last = {
+        message.key().decode(): json.loads(unpack(message.value())) for message in records if message.key() != PROGRESS_KEY
+    }
     for user in users:
         assert last[user] == [f"a-{user}-{number}" for number in range(4)]
 

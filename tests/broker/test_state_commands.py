@@ -12,6 +12,7 @@ from confluent_kafka import Producer
 from typer.testing import CliRunner
 
 from consumers.runtime.clients import RawRecord
+from consumers.runtime.packing import unpack
 from consumers.runtime.store import Position, Store
 from consumers.runtime.worker import Worker
 from deploy.cli import app
@@ -82,7 +83,7 @@ def wait_for_fold(settings: Settings) -> None:
     deadline = time.monotonic() + 60
     while True:
         last = {record.key: record.value for record in read_all(settings.kafka, (USER_STATE,))}
-        states = [decode_state(last[user.encode()]) for user in (*USERS, HOSTILE) if last.get(user.encode())]
+        states = [decode_state(unpack(kept)) for user in (*USERS, HOSTILE) if (kept := last.get(user.encode()))]
         folded = sum(state.event_count for state in states)
         if folded == EVENTS_EACH * (len(USERS) + 1) and states[-1].consent and last.get(ERASED.encode(), b"") is None:
             return
@@ -146,7 +147,8 @@ def test_scan_lists_every_user_once(portrait: Command, worker: Worker, settings:
 def test_size_counts_log_and_live_bytes(portrait: Command, worker: Worker, settings: Settings) -> None:
     records = list(read_all(settings.kafka, (USER_STATE,)))
     last = {(record.partition, record.key): record.value for record in records}
-    sizes = sorted(len(value) for (_, key), value in last.items() if value is not None and key != b"\x00progress")
+    states = [unpack(value) for (_, key), value in last.items() if value is not None and key != b"\x00progress"]
+    sizes = sorted(map(len, states))
     report = last_json(portrait("size"))
     assert report["report"] == "state-size" and report["users"] == len(USERS) + 1
     assert report["max_bytes"] == sizes[-1] and report["mean_bytes"] == pytest.approx(sum(sizes) / len(sizes), abs=0.1)
@@ -197,7 +199,7 @@ def test_verify_finds_a_tampered_store(portrait: Command, worker: Worker, settin
     last, end = {record.key: record.value for record in records}, records[-1].offset + 1
     state = last[user.encode()] or b""
     store = Store(tmp_path / "state" / "profiler-x", number)
-    changed = decode_state(state)
+    changed = decode_state(unpack(state))
     changed.version += 1
     store.write({user: encode_state(changed), "invented": state}, Position(end, {}))
     store.close()
@@ -242,7 +244,7 @@ def test_verify_finds_a_tampered_changelog(portrait: Command, settings: Settings
     user = USERS[5]
     number = partition_of(user, settings.kafka.partitions)
     last = {r.key: r.value for r in read_all(settings.kafka, (USER_STATE,), partitions=(number,))}
-    changed = decode_state(last[user.encode()] or b"")
+    changed = decode_state(unpack(last[user.encode()] or b""))
     changed.type_counts["view"] += 1
     producer = Producer({**settings.kafka.client_config(), "log_level": 0})
     producer.produce(USER_STATE.name, encode_state(changed), user.encode(), partition=number)

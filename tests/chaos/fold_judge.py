@@ -12,6 +12,7 @@ import msgspec
 
 from consumers.runtime.changelog import PROGRESS_KEY
 from consumers.runtime.clients import RawRecord
+from consumers.runtime.packing import unpack
 from consumers.runtime.store import Store
 from deploy.reading import read_all
 from schemas.settings import Settings
@@ -54,11 +55,12 @@ class Log:
         for raw in records:
             if raw.key == PROGRESS_KEY or raw.key is None or raw.value is None:
                 continue
-            user_id, count = raw.key.decode(), read_count(raw.value).count
+            value = unpack(raw.value)
+            user_id, count = raw.key.decode(), read_count(value).count
             if count <= self.last.get(user_id, 0):
                 self.duplicated += 1
             self.last[user_id] = count
-            self.digests[Version(user_id, count)] = digest(raw.value)
+            self.digests[Version(user_id, count)] = digest(value)
 
 
 def judge_fold(settings: Settings, stores: Iterable[Path]) -> FoldVerdict:
