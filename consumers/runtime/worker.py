@@ -28,7 +28,7 @@ from consumers.runtime.intake import Decoder, Intake, Poller
 from consumers.runtime.lag import Lag
 from consumers.runtime.packing import Packed, pack
 from consumers.runtime.placement import Placement
-from consumers.runtime.processor import Batch, Output, Processor, StateKey, TopicPartition
+from consumers.runtime.processor import Batch, Outputs, Processor, StateKey, TopicPartition
 from consumers.runtime.reached import Reached
 from consumers.runtime.restore import Restorer
 from consumers.runtime.store import Position, Store, StoreMemory
@@ -47,6 +47,8 @@ BACKOFF_S = (0.2, 5.0)
 START_BUDGET_S = 30.0
 TABLES_BUDGET_S = 120.0
 LEAVE_BUDGET_S = 60.0
+
+PackedStates = dict[StateKey, Packed | None]
 
 
 class Worker:
@@ -231,20 +233,19 @@ class Worker:
         # 2. fold into an overlay and call the models; no transaction is open yet
         started = time.perf_counter()
         outputs = self._processor.process(Batch(intake.records, self._load))
-        states = {key: None if state is None else pack(state) for key, state in outputs.states.items()}
         offsets = self._reached.to_commit(intake.positions, outputs.hold)
-        if offsets or outputs.records or states:
+        if offsets or outputs.records or outputs.states:
             committing = time.perf_counter()
             with self._transaction as transaction:  # 3. begin
                 # 4. add the input offsets
                 kafka_offsets = [KafkaTopicPartition(*part, offset) for part, offset in offsets.items()]
                 transaction.add_offsets(kafka_offsets, self._consumer.consumer_group_metadata)
                 # 5. changelog, outputs and dead letters
-                touched = self._produce(transaction, intake, states, outputs.records, offsets)
+                touched, packed = self._produce(transaction, intake, outputs, offsets)
                 # 6. flush, every delivery a success; 7. commit
                 transaction.finish(self._assignment.check_changelog)
             # 8. one write per store: states, changelog offset, input offsets
-            self._store(states, touched, transaction.delivered)
+            self._store(packed, touched, transaction.delivered)
             metrics.COMMIT_SECONDS.observe(time.perf_counter() - committing)
         # 9. nothing of this batch is left to do
         self._reached.advance(intake.positions, offsets)
@@ -260,37 +261,36 @@ class Worker:
         return store.load(keys) if store is not None else {}
 
     def _produce(
-        self,
-        transaction: Transaction,
-        intake: Intake,
-        states: Mapping[StateKey, Packed | None],
-        records: Sequence[Output],
-        offsets: Mapping[TopicPartition, int],
-    ) -> dict[int, dict[str, int]]:
-        """Step 5. Gives the input offsets of every partition that this commit touches."""
+        self, transaction: Transaction, intake: Intake, outputs: Outputs, offsets: dict[TopicPartition, int]
+    ) -> tuple[dict[int, dict[str, int]], PackedStates]:
+        """Step 5. Gives the input offsets of every partition that this commit touches, and the states as they are kept.
+
+        A state is packed when it is produced: while we pack the next, the client sends.
+        """
         headers = version_headers()
         touched: dict[int, dict[str, int]] = {}
         for part, offset in offsets.items():
             known = self._assignment.tasks[part.partition].input_offsets
             touched.setdefault(part.partition, dict(known))[part.topic] = offset
-        for partition in {number for number, _ in states} - touched.keys():
+        for partition in {number for number, _ in outputs.states} - touched.keys():
             touched[partition] = dict(self._assignment.tasks[partition].input_offsets)
+        packed: PackedStates = {}
         changelog = self._processor.changelog
         if changelog is not None:
-            for (partition, key), state in states.items():
-                transaction.produce(changelog.name, key.encode(), state, partition)
+            for place, state in outputs.states.items():
+                kept = packed[place] = None if state is None else pack(state)
+                partition, key = place
+                transaction.produce(changelog.name, key.encode(), kept, partition)
             for partition, input_offsets in touched.items():
                 transaction.produce_progress(changelog.name, partition, encode_progress(input_offsets))
-        for topic, key, message in records:
+        for topic, key, message in outputs.records:
             value = encode(message) if isinstance(message, BaseModel) else message
             transaction.produce(topic.name, key.encode(), value, headers=headers)
         for letter in intake.dead_letters:
             transaction.produce(DEAD_LETTERS.name, letter.key, letter.value, headers=letter.headers)
-        return touched
+        return touched, packed
 
-    def _store(
-        self, states: Mapping[StateKey, Packed | None], touched: dict[int, dict[str, int]], delivered: Mapping[int, int]
-    ) -> None:
+    def _store(self, states: PackedStates, touched: dict[int, dict[str, int]], delivered: Mapping[int, int]) -> None:
         """Step 8."""
         of_partition: dict[int, dict[str, Packed | None]] = {partition: {} for partition in touched}
         for (partition, key), state in states.items():

@@ -23,7 +23,7 @@ PARTITIONS = 4
 LIMIT_S = 600.0
 BROKER_QUIET_S, WORKER_QUIET_S = 16.0, 2.0
 QUIET_SHARE = 0.1
-"""A process is quiet when it used so much of a core at most for so long: the broker's log cleaner looks for work every 15 s."""
+"""A process is quiet when it used at most so much of a core so long: the broker's log cleaner looks for work every 15 s."""
 
 
 class Job:
