@@ -260,8 +260,8 @@ def _report_verify(comparisons: "list[Comparison]", notes: list[str], stores: in
 def size(store: StoreFolder = None) -> None:
     """Show how large states are, per partition: of users, in the changelog, and in local stores.
 
-    Log bytes are keys and values of the committed records still in the log, before Kafka's own compression; live bytes are
-    what a complete compaction would leave of them. Ends with one line of JSON.
+    Of users: unpacked. Log bytes are keys and values, packed, of the committed records still in the log, before Kafka's own
+    compression; live bytes are what a complete compaction would leave of them. Ends with one line of JSON.
     """
     from deploy.state_log import changelog_bounds, log_length, read_partition, stores_of
     from deploy.state_size import size_of, total
