@@ -45,8 +45,8 @@ RUNS_BEFORE_COMPACTION, FILES_BEFORE_SLOWDOWN = 4, 64
 """Files of keys are small and have filters: some more of them cost little, and a restore need not wait for compaction."""
 MEMTABLE_BYTES = 32 * 1024 * 1024
 MEMTABLE_FILTER_SHARE = 0.005
-"""Of a memtable, for a filter of its keys: most states that are asked for have left it, and to look for them there in vain was
-a sixth of a read."""
+"""Of a memtable, for a filter of its keys: with many users most states that are asked for have left it, and are not looked for
+there in vain."""
 _STATE = b"s"
 _POSITION = b"m:position"
 

@@ -49,6 +49,7 @@ TABLES_BUDGET_S = 120.0
 LEAVE_BUDGET_S = 60.0
 
 PackedStates = dict[StateKey, Packed | None]
+"""What a commit puts on the changelog and into the stores; None is a tombstone."""
 
 
 class Worker:
