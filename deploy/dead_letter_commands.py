@@ -112,7 +112,7 @@ def replay(
     topic: SourceTopic = None,
     since: Since = None,
     to: Annotated[str | None, typer.Option(metavar="TOPIC", help="send there instead of to each letter's source")] = None,
-    again: Annotated[bool, typer.Option(help="also what was replayed before and has failed again")] = False,
+    again: Annotated[bool, typer.Option(help="also messages that a replay sent and that failed again")] = False,
     dry_run: Annotated[bool, typer.Option(help="say what would be sent, and send nothing")] = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="do not ask")] = False,
 ) -> None:
@@ -120,9 +120,9 @@ def replay(
 
     Choose them by place, by --reason, --topic and --since, or with --all. The letters stay: replaying twice sends twice. A
     replay that was stopped goes on where it was when the same command is given again, and sends nothing twice. Left out are
-    letters that were replayed before (--again takes them), letters of users erased since, and letters that do not say where
-    they came from (--to does). Ends with one line of JSON; the exit status is 1 when a letter lacks its source, or its topic
-    refuses it.
+    letters of messages that a replay sent and that failed again (--again takes them), letters of users erased since, and
+    letters that do not say where they came from (--to does). Ends with one line of JSON; the exit status is 1 when a letter
+    lacks its source, or its topic refuses it.
     """
     from deploy.dead_letter_replay import NO_SOURCE, erasures, make_plan, require_topics
     from deploy.dead_letter_sender import Sent

@@ -2,8 +2,8 @@
 
 A task is one partition number of all inputs, with its store. Its inputs stay paused until every input of that number is ours
 (else two workers could write one user's state) and the store is restored, and while a batch waits for a server. The callbacks
-run inside the consumer's poll, where no transaction is ever open; they only take note, since an error raised inside one would
-leave the consumer unable to close.
+run inside the consumer's poll, where no transaction is ever open; they take note and close what is gone, and no more, since an
+error raised inside one would leave the consumer unable to close.
 """
 
 import logging
@@ -37,7 +37,8 @@ class Task:
     """One partition number of all inputs. `input_offsets` are the committed ones, by topic.
 
     A store is first restoring, then read to the changelog's end, then proved: only then it is restored. `unplaced` are the
-    topics of which the consumer does not stand at the committed offset.
+    topics of which the consumer does not stand at the committed offset, `begins` where it was placed in the others.
+    `start_at_s` is when a restore that the broker did not let begin is tried again.
     """
 
     partition: int
@@ -49,8 +50,10 @@ class Task:
     wiped: bool = False
     topics: set[str] = field(default_factory=set)
     unplaced: set[str] = field(default_factory=set)
+    begins: dict[str, int] = field(default_factory=dict)
     input_offsets: dict[str, int] = field(default_factory=dict)
     changelog_offset: int = 0
+    start_at_s: float = 0.0
 
 
 class Assignment:
@@ -100,6 +103,11 @@ class Assignment:
         """Whether any partition is read; the others must not hold it up."""
         return any(self._runs(task) for task in self.tasks.values())
 
+    @property
+    def _busy(self) -> bool:
+        """Whether any partition is read or restored."""
+        return self._serving or bool(self._restorer and self._restorer.restoring)
+
     def _whole(self, task: Task) -> bool:
         """Whether every input of this partition number is ours; until then another worker may still commit on it."""
         return len(task.topics) == len(self._inputs)
@@ -121,18 +129,19 @@ class Assignment:
         if self._restorer is None:
             task.restoring = task.read = True
             return
+        task.restoring = task.read = False  # until it has begun: the broker may not say where the changelog ends
         task.store = task.store or self._open_store(task.partition)
         try:
             self._restorer.start(task.store)
         except TaskCorrupted as error:
             self._wipe(task, error)
             self._restorer.start(task.store)
-        task.restoring, task.read = True, False
+        task.restoring = True
 
     def _wipe(self, task: Task, why: TaskCorrupted) -> None:
         assert task.store is not None
         log.warning("%s", why)
-        task.wiped = True
+        task.wiped, task.doubted = True, False
         task.store.wipe()
 
     def _on_revoke(self, consumer: Consumer, partitions: list[KafkaTopicPartition]) -> None:
@@ -142,9 +151,8 @@ class Assignment:
             revoked |= {TopicPartition(topic, number) for topic in task.topics}
             task.topics -= {part.topic for part in partitions if part.partition == number}
             task.unplaced, task.restored = set(task.topics), False
-        gone = frozenset(number for number, task in torn.items() if not task.topics)
-        self._on_revoked(frozenset(revoked), gone)
-        for number in gone:
+        self._on_revoked(frozenset(revoked), frozenset(torn))
+        for number in [number for number, task in torn.items() if not task.topics]:
             self._close_task(self.tasks.pop(number))
         consumer.incremental_unassign(partitions)
         self._pause_what_waits()
@@ -168,13 +176,23 @@ class Assignment:
         if all(self._runs(task) for task in self.tasks.values()):
             return
         for task in self.tasks.values():
-            if not task.restoring and self._whole(task):
-                self._start_restore(task)
+            if not task.restoring and self._whole(task) and time.monotonic() >= task.start_at_s:
+                self._try_to_start(task)
         self._restore()
         unproved = [task for task in self.tasks.values() if task.read and not task.restored and self._whole(task)]
         if unproved and time.monotonic() >= self._ask_at_s:
             self._prove_all(unproved)
             self._pause_what_waits()
+
+    def _try_to_start(self, task: Task) -> None:
+        """Begin to restore. While others have work, one whose ends the broker does not tell is asked for again later."""
+        try:
+            self._start_restore(task)
+        except Retryable as error:
+            if not self._busy:
+                raise
+            task.start_at_s = time.monotonic() + ASK_AGAIN_S
+            log.warning("%s; the others go on", error)
 
     def _restore(self) -> None:
         """One slice while others are served, more of them while nobody is."""
@@ -184,7 +202,7 @@ class Assignment:
             try:
                 done = self._restorer.step(serving)
             except TaskCorrupted as error:
-                self._distrust(self.tasks[error.partition], error)
+                self.distrust(error)
                 return
             for number in done:
                 self.tasks[number].read = True
@@ -193,10 +211,17 @@ class Assignment:
 
     def _prove_all(self, tasks: Sequence[Task]) -> None:
         """What can be proved is; the rest waits, and only while there is nothing else to do does the whole worker."""
-        committed = self._placement.committed(task.partition for task in tasks)
-        for task in tasks:
-            if task.partition in committed:
-                self._prove(task, committed[task.partition])
+        try:
+            committed = self._placement.committed(task.partition for task in tasks)
+            for task in tasks:
+                if task.partition in committed:
+                    self._prove(task, committed[task.partition])
+        except Retryable as error:
+            if not self._busy:
+                raise
+            self._ask_at_s = time.monotonic() + ASK_AGAIN_S
+            log.warning("%s; the others go on", error)
+            return
         held = [task.partition for task in tasks if task.partition not in committed]
         if not held:
             return
@@ -204,7 +229,7 @@ class Assignment:
             f"committed offsets of partitions {held} are held by an open transaction; should this last, it is an unfinished "
             "one on __consumer_offsets: see docs/streaming-core.md"
         )
-        if not self._serving and not (self._restorer and self._restorer.restoring):
+        if not self._busy:
             raise Retryable(problem)
         self._ask_at_s = time.monotonic() + ASK_AGAIN_S
         log.warning("%s; the others go on", problem)
@@ -221,6 +246,7 @@ class Assignment:
             first = self._placement.place(topic, task.partition, own)
             if first < own.get(topic, first):  # a topic made anew, whose loss was accepted: what it holds is all unread
                 begun[topic] = first
+            task.begins[topic] = first
             task.unplaced.discard(topic)
         task.input_offsets, task.changelog_offset = begun, position.changelog_offset
         task.restored, task.doubted, task.wiped = True, False, False
@@ -228,14 +254,19 @@ class Assignment:
     def _doubt(self, task: Task, detail: str) -> None:
         """Read on once: the partition's last owner may have committed after we asked where the changelog ends."""
         if task.doubted:
-            self._distrust(task, TaskCorrupted(task.partition, detail))
+            self.distrust(TaskCorrupted(task.partition, detail))
         else:
             self._start_restore(task)
             task.doubted = True
 
-    def _distrust(self, task: Task, why: TaskCorrupted) -> None:
-        """Restore once more from nothing, and give up should that not help."""
+    def distrust(self, why: TaskCorrupted) -> None:
+        """Restore a partition once more from nothing.
+
+        Raises:
+            ConfigError: that has been done, and did not help.
+        """
         assert self._restorer is not None
+        task = self.tasks[why.partition]
         if task.wiped:
             raise ConfigError(
                 f"partition {task.partition}: {why.detail}, even after a full restore. Changelog {self._restorer.topic} or "
@@ -244,7 +275,21 @@ class Assignment:
             )
         self._restorer.drop(task.partition)
         self._wipe(task, why)
-        self._start_restore(task)
+        task.restored = task.restoring = task.read = False  # the next turn starts it
+        task.start_at_s = 0.0
+
+    def committed_again(self) -> dict[TopicPartition, int]:
+        """One offset that is committed already, for a transaction that moves none: a worker whose partitions went to another
+        while it slept is refused by its offsets, and by nothing else (KIP-447).
+
+        Raises:
+            Retryable: no partition is read, so nothing may be sent.
+        """
+        for part in self.parts():
+            if self.reads(part):
+                task = self.tasks[part.partition]
+                return {part: task.input_offsets.get(part.topic, task.begins[part.topic])}
+        raise Retryable("no partition is ours, so what is to be sent waits")
 
     def start_over(self) -> None:
         """Go back to what is committed: read every changelog's tail, then the inputs from their committed offsets."""

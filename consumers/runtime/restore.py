@@ -126,6 +126,16 @@ class Restorer:
                 f"(delete.retention.ms {limit_ms}), so what was erased meanwhile may still be in it",
             )
 
+    def _check_pace(self, restore: Restore) -> None:
+        """A tombstone written while all was read, from the beginning, must not have left the log before it was reached."""
+        took_ms, limit_ms = now_ms() - restore.started_ms, self._limit_ms()
+        if took_ms > limit_ms:
+            raise ConfigError(
+                f"partition {restore.store.partition}: reading all of {self.topic} took {took_ms / 1000:.0f} s, more than it "
+                f"keeps tombstones (delete.retention.ms {limit_ms}), so what was erased meanwhile may still be in the store; "
+                "raise delete.retention.ms"
+            )
+
     def _limit_ms(self) -> int:
         if self._tombstones_kept_ms is None:
             resource, admin = ConfigResource(ResourceType.TOPIC, self.topic), self._admin()
@@ -207,7 +217,11 @@ class Restorer:
     def _finish_reached(self) -> list[int]:
         done = [number for number, restore in self._restores.items() if not restore.remaining]
         for number in done:
-            self._check_age(number, self._restores[number].position)
+            restore = self._restores[number]
+            if restore.position.complete_at_ms == restore.started_ms:
+                self._check_pace(restore)
+            else:
+                self._check_age(number, restore.position)
         for number in done:
             restore = self._restores[number]
             self.drop(number)
@@ -233,6 +247,7 @@ class Restorer:
         """Stop with this partition, done or not."""
         if self._restores.pop(number, None) is None:
             return
+        RESTORE_REMAINING.set(sum(restore.remaining for restore in self._restores.values()))
         if any(assigned.partition == number for assigned in self._consumer.assignment()):
             self._consumer.incremental_unassign([TopicPartition(self.topic, number)])
 

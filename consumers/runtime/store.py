@@ -6,10 +6,13 @@ machine loses the changelog's tail brings back.
 """
 
 import json
+import logging
+import re
 import shutil
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -30,7 +33,9 @@ from rocksdict import (
 )
 
 from consumers.runtime.packing import Packed, unpack
-from schemas.errors import ConfigError
+from schemas.errors import ConfigError, TaskCorrupted
+
+log = logging.getLogger("portrait.store")
 
 BLOOM_BITS = 10
 """A key: one look in a hundred is in vain."""
@@ -73,7 +78,11 @@ class StoreMemory:
 
 
 class Store:
-    """States of one partition by key, as bytes. Without `memory` it has RocksDB's own bounds, for itself."""
+    """States of one partition by key, as bytes. Without `memory` it has RocksDB's own bounds, for itself.
+
+    Every method raises TaskCorrupted when a file turns out to be damaged, and ConfigError when the disk refuses. A store that
+    cannot even be opened for damage begins anew, empty: its owner restores it.
+    """
 
     def __init__(self, folder: Path, partition: int, memory: StoreMemory | None = None) -> None:
         self.partition = partition
@@ -102,21 +111,36 @@ class Store:
         try:
             self._db = Rdict(str(self._path), options)
         except Exception as error:  # rocksdict raises bare Exception
-            raise ConfigError(
-                f"cannot open the store {self._path}: {error}; is another worker running with the same "
-                "PORTRAIT_RUNTIME__REPLICA?"
-            ) from error
+            if not _is_damage(error):
+                raise ConfigError(
+                    f"cannot open the store {self._path}: {error}; is another worker running with the same "
+                    "PORTRAIT_RUNTIME__REPLICA?"
+                ) from error
+            log.warning("the store %s is damaged (%s); it begins anew", self._path, error)
+            self._path.rename(self._gone)
+            self._open()
+
+    @contextmanager
+    def _reporting(self) -> Iterator[None]:
+        try:
+            yield
+        except Exception as error:  # rocksdict raises bare Exception
+            if _is_damage(error):
+                raise TaskCorrupted(self.partition, f"a file of it is damaged ({error})") from error
+            raise ConfigError(f"the store {self._path} cannot be used: {error}; is the disk full?") from error
 
     def load(self, keys: Sequence[str]) -> dict[str, bytes]:
         """The states of these keys; keys without one are absent."""
         if not keys:
             return {}
-        found = cast(list[bytes | None], self._db.get([_STATE + key.encode() for key in keys]))
+        with self._reporting():
+            found = cast(list[bytes | None], self._db.get([_STATE + key.encode() for key in keys]))
         return {key: unpack(value) for key, value in zip(keys, found, strict=True) if value is not None}
 
     def position(self) -> Position:
         """Which commit this store is the image of."""
-        raw = self._db.get(_POSITION)
+        with self._reporting():
+            raw = self._db.get(_POSITION)
         return Position() if raw is None else Position(**json.loads(raw))
 
     def write(self, states: Mapping[str, Packed | None], position: Position) -> None:
@@ -129,7 +153,8 @@ class Store:
             else:
                 batch.put(_STATE + key.encode(), value)
         batch.put(_POSITION, _encode(position))
-        self._db.write(batch)
+        with self._reporting():
+            self._db.write(batch)
 
     def restore(self, states: Mapping[bytes, Packed | None], position: Position) -> None:
         """Apply one slice of a restore at once, as it lies on the changelog.
@@ -145,17 +170,20 @@ class Store:
                 put(_STATE + key, value)
         put(_POSITION, _encode(position))
         self._has_unlogged = True
-        self._db.write(batch, _unlogged())
+        with self._reporting():
+            self._db.write(batch, _unlogged())
 
     def record_position(self, position: Position) -> None:
         """Say which commit this store is the image of; of what was restored, nothing can be lost any more."""
         self._flush_unlogged()
-        self._db.put(_POSITION, _encode(position))
+        with self._reporting():
+            self._db.put(_POSITION, _encode(position))
 
     def _flush_unlogged(self) -> None:
         """A logged write must never outlive an unlogged one before it: the position would promise what is lost."""
         if self._has_unlogged:
-            self._db.flush()
+            with self._reporting():
+                self._db.flush()
             self._has_unlogged = False
 
     def wipe(self) -> None:
@@ -188,6 +216,11 @@ def _keep_values_apart(options: Options) -> None:
     options.set_level_zero_stop_writes_trigger(2 * FILES_BEFORE_SLOWDOWN)
 
 
+def _is_damage(error: Exception) -> bool:
+    """Whether RocksDB says that what it read is not what it wrote; rocksdict passes on its words alone."""
+    return str(error).startswith("Corruption")
+
+
 def _encode(position: Position) -> bytes:
     return json.dumps(
         {
@@ -211,10 +244,12 @@ OPEN_ATTEMPTS = 20
 class StoreReader:
     """One moment of a store, which a running worker may hold: nothing in its folder is written, locked or waited for.
 
-    The moment is the store's last commit when the reader was made; what is committed later is not seen.
+    The moment is the store's last commit when the reader was made; what is committed later is not seen. Every method raises
+    ConfigError when a file turns out to be damaged.
     """
 
     def __init__(self, path: Path) -> None:
+        self._path = path
         self._links = Path(tempfile.mkdtemp(prefix="portrait-store-"))
         try:
             self._db = self._open(path)
@@ -236,26 +271,49 @@ class StoreReader:
             try:
                 return Rdict(str(links), Options(raw_mode=True), access_type=AccessType.read_only())
             except Exception as error:  # rocksdict raises bare Exception; the owner may have changed files meanwhile
-                failure = str(error).replace(str(links), str(path))
+                failure = str(error)
                 time.sleep(0.05)
-        raise ConfigError(f"cannot read the store {path}: {failure}")
+        raise self._unreadable(failure)
+
+    def _unreadable(self, failure: str) -> ConfigError:
+        failure = re.sub(rf"{re.escape(str(self._links))}/\d+", str(self._path), failure)
+        advice = "; delete this folder while its worker is off: the worker restores it from the changelog"
+        return ConfigError(f"cannot read the store {self._path}: {failure}{advice if 'Corruption' in failure else ''}")
+
+    def _look_up(self, key: bytes) -> bytes | None:
+        try:
+            return cast(bytes | None, self._db.get(key))
+        except Exception as error:  # rocksdict raises bare Exception
+            raise self._unreadable(str(error)) from error
 
     def position(self) -> Position:
         """Which commit is seen."""
-        raw = self._db.get(_POSITION)
+        raw = self._look_up(_POSITION)
         return Position() if raw is None else Position(**json.loads(raw))
 
     def get(self, key: bytes) -> bytes | None:
         """The state of this key."""
-        kept = cast(bytes | None, self._db.get(_STATE + key))
+        kept = self._look_up(_STATE + key)
         return None if kept is None else unpack(kept)
 
     def states(self) -> Iterator[tuple[bytes, bytes]]:
-        """All keys with their states, in the order of the keys' bytes."""
-        for key, value in cast(Iterator[tuple[bytes, bytes]], self._db.items(from_key=_STATE)):
+        """All keys with their states, in the order of the keys' bytes.
+
+        Raises:
+            ConfigError: a file is damaged; the states before it were given.
+        """
+        found = self._db.iter()  # items() ends without a word where a file is damaged
+        found.seek(_STATE)
+        while found.valid():
+            key = cast(bytes, found.key())
             if not key.startswith(_STATE):
                 return
-            yield key[len(_STATE) :], unpack(value)
+            yield key[len(_STATE) :], unpack(cast(bytes, found.value()))
+            found.next()
+        try:
+            found.status()
+        except Exception as error:
+            raise self._unreadable(str(error)) from error
 
     def close(self) -> None:
         """Release the files."""

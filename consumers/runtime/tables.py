@@ -10,7 +10,7 @@ from confluent_kafka import TopicPartition as KafkaTopicPartition
 from consumers.runtime.clients import RawRecord, end_of_partition, raw_record
 from consumers.runtime.intake import Decoder
 from consumers.runtime.processor import Record
-from schemas.errors import BadMessage, Retryable
+from schemas.errors import BadMessage, ConfigError, Retryable
 from schemas.metrics import TABLE_RECORDS_SKIPPED
 from schemas.topics import Topic
 
@@ -51,7 +51,11 @@ class Tables:
                 raise Retryable(f"tables {sorted(self._behind)} were not read to their end within {timeout_s:.0f} s")
 
     def poll(self, timeout_s: float = 0.0) -> None:
-        """Take in what is there."""
+        """Take in what is there.
+
+        Raises:
+            ConfigError: a topic no longer holds what is to be read next.
+        """
         if not self._active:
             return
         for message in self._consumer.consume(SLICE, timeout_s):
@@ -61,6 +65,11 @@ class Tables:
             elif error.code() == KafkaError._PARTITION_EOF:
                 topic, partition, _ = end_of_partition(message)
                 self._behind.discard((topic, partition))
+            elif error.code() == KafkaError._AUTO_OFFSET_RESET:
+                raise ConfigError(
+                    f"table topic {message.topic()} was created anew or cut while it was read ({error.str()}); start this "
+                    "worker again to read it from its beginning"
+                )
             else:
                 log.warning("table read failed and goes on: %s", error.str())
 

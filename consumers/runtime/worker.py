@@ -35,7 +35,7 @@ from consumers.runtime.store import Position, Store, StoreMemory
 from consumers.runtime.tables import Tables
 from consumers.runtime.transaction import Transaction
 from schemas import metrics
-from schemas.errors import BadMessage, ConfigError, PortraitError, ProducerLost, Retryable, TaskMigrated
+from schemas.errors import BadMessage, ConfigError, PortraitError, ProducerLost, Retryable, TaskCorrupted, TaskMigrated
 from schemas.messages import encode, version_headers
 from schemas.settings import FoldSettings, Settings
 from schemas.topics import DEAD_LETTERS
@@ -119,6 +119,13 @@ class Worker:
         missing = sorted(topic.name for topic in needed if topic.name not in known)
         if missing:
             raise ConfigError(f"Kafka has no topics {', '.join(missing)}: create them with `portrait topics`")
+        counts = {topic.name: len(known[topic.name].partitions) for topic in (*self._processor.inputs, *changelog)}
+        if len(set(counts.values())) > 1:
+            found = ", ".join(f"{name} has {count}" for name, count in sorted(counts.items()))
+            raise ConfigError(
+                f"the inputs of {self._processor.name} and its changelog need the same number of partitions, as a user's "
+                f"messages and state share one, but {found}: create the topics anew with `portrait topics`"
+            )
         self._processor.startup()
         self._tables = Tables(
             clients.table_consumer(kafka, f"{self._processor.name}-tables-{self._settings.runtime.replica}"),
@@ -190,7 +197,7 @@ class Worker:
     def _drop_all(self) -> None:
         self._transaction = None
         read = frozenset(self._reached) | frozenset(self._intake.positions)
-        self._drop(read, frozenset(part.partition for part in read))
+        self._drop(read, frozenset(part.partition for part in read) | frozenset(self._assignment.tasks))
         self._poller.ends.clear()
 
     def _main_loop(self) -> None:
@@ -209,6 +216,10 @@ class Worker:
                 self._drop_all()
                 self._assignment.start_over()
                 self._backoff.failed()
+            except TaskCorrupted as error:
+                self._drop_all()
+                self._assignment.start_over()
+                self._assignment.distrust(error)
             except (Retryable, BadMessage) as error:  # BadMessage: a model refuses its input; waiting loses nothing
                 self._back_off(error)
             self._reached.settle(self._assignment.tasks, self._poller.ends)
@@ -235,7 +246,9 @@ class Worker:
         started = time.perf_counter()
         outputs = self._processor.process(Batch(intake.records, self._load))
         offsets = self._reached.to_commit(intake.positions, outputs.hold)
-        if offsets or outputs.records or outputs.states:
+        if outputs.records or outputs.states:
+            offsets = offsets or self._assignment.committed_again()
+        if offsets:
             committing = time.perf_counter()
             with self._transaction as transaction:  # 3. begin
                 # 4. add the input offsets
@@ -273,7 +286,7 @@ class Worker:
         for part, offset in offsets.items():
             known = self._assignment.tasks[part.partition].input_offsets
             touched.setdefault(part.partition, dict(known))[part.topic] = offset
-        for partition in {number for number, _ in outputs.states} - touched.keys():
+        for partition in {number for number, _ in outputs.states} - touched.keys():  # a role may change them without an input
             touched[partition] = dict(self._assignment.tasks[partition].input_offsets)
         packed: PackedStates = {}
         changelog = self._processor.changelog

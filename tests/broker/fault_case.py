@@ -1,7 +1,7 @@
 """One fault case: topics, group and stores of its own on the shared broker, real workers, and the judgement by a plain fold.
 
 `python -m tests.broker.fault_case CASE STOP_FILE` is a worker of a case as a process of its own. It stops itself, as by
-SIGSTOP, in the middle of a transaction where STOP_FILE exists.
+SIGSTOP, in the middle of a transaction where STOP_FILE exists; with `--idle` before one that no input asked for.
 """
 
 import itertools
@@ -321,13 +321,39 @@ class StoppingWorker(Worker):
         return touched
 
 
-def main(case: str, stop_file: Path) -> None:
+class TellingFold(CaseFold):
+    """The fold; where the file says so it tells of the last user again without an input, but stops the process before that."""
+
+    stop_file: Path
+    last: tuple[int, str] | None = None
+
+    def process(self, batch: Batch) -> Outputs:
+        outputs = super().process(batch)
+        for record in batch.records:
+            self.last = record.partition, record.key
+        if not batch.records and self.last is not None and self.stop_file.exists():
+            partition, user_id = self.last
+            outputs.states[self.last] = batch.load(partition, [user_id])[user_id]
+            outputs.records.append(Output(self.summaries, user_id, encode(Summary(0, "untold", "untold"))))
+            self.stop_file.unlink()
+            os.kill(os.getpid(), signal.SIGSTOP)
+        return outputs
+
+
+def main(case: str, stop_file: Path, idle: bool) -> None:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    worker = StoppingWorker(CaseFold(case), load_settings(), decode_event)
-    worker.stop_file = stop_file
+    telling = TellingFold(case)
+    telling.stop_file = stop_file
+    worker = Worker(telling, load_settings(), decode_event) if idle else stopping_worker(case, stop_file)
     signal.signal(signal.SIGTERM, lambda *_: worker.stop())
     worker.run()
 
 
+def stopping_worker(case: str, stop_file: Path) -> StoppingWorker:
+    worker = StoppingWorker(CaseFold(case), load_settings(), decode_event)
+    worker.stop_file = stop_file
+    return worker
+
+
 if __name__ == "__main__":
-    main(sys.argv[1], Path(sys.argv[2]))
+    main(sys.argv[1], Path(sys.argv[2]), "--idle" in sys.argv)

@@ -4,17 +4,21 @@ import os
 import signal
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 from confluent_kafka import Consumer
+from confluent_kafka.admin import NewPartitions  # type: ignore[attr-defined]
 
 from consumers.runtime import clients
 from consumers.runtime.worker import Worker
 from deploy.local.child import Child
 from deploy.local.stack import LocalStack
 from schemas import metrics
+from schemas.errors import ConfigError
 from tests.broker.fault_case import CaseFold, FaultCase, until
 
 MAX_POLL_INTERVAL_MS = 4000
@@ -67,8 +71,9 @@ def test_a_second_live_worker_of_one_name_is_refused_and_fences_nobody(case: Fau
     case.judge()
 
 
-def test_a_zombie_that_slept_in_its_transaction_wakes_after_reassignment_and_changes_nothing(case: FaultCase) -> None:
-    stop_file = case.folder / "stop"
+@contextmanager
+def zombie_of(case: FaultCase, stop_file: Path, *how: str) -> Iterator[Child]:
+    """A worker as a process, which will stop itself."""
     environment = {
         **os.environ,
         "PORTRAIT_KAFKA__BOOTSTRAP_SERVERS": case.kafka.bootstrap_servers or "",
@@ -76,9 +81,18 @@ def test_a_zombie_that_slept_in_its_transaction_wakes_after_reassignment_and_cha
         "PORTRAIT_RUNTIME__REPLICA": "zombie",
         "PORTRAIT_RUNTIME__TRANSACTION_TIMEOUT_MS": "3000",
     }
-    command = [sys.executable, "-m", "tests.broker.fault_case", case.name, str(stop_file)]
+    command = [sys.executable, "-m", "tests.broker.fault_case", case.name, str(stop_file), *how]
     zombie = Child(command, environment, case.folder / "zombie.log")
     try:
+        yield zombie
+    finally:
+        os.kill(zombie.pid, signal.SIGCONT)
+        zombie.stop()
+
+
+def test_a_zombie_that_slept_in_its_transaction_wakes_after_reassignment_and_changes_nothing(case: FaultCase) -> None:
+    stop_file = case.folder / "stop"
+    with zombie_of(case, stop_file) as zombie:
         case.send(200)
         case.await_committed()
         stop_file.touch()
@@ -96,10 +110,36 @@ def test_a_zombie_that_slept_in_its_transaction_wakes_after_reassignment_and_cha
         assert zombie.returncode is None, zombie.last_lines()
         case.send(100)
         case.await_committed(60)  # the zombie is a worker like any other again
-    finally:
-        os.kill(zombie.pid, signal.SIGCONT)
-        zombie.stop()
     case.judge("zombie", "living")
+
+
+def test_a_zombie_that_slept_before_a_transaction_without_inputs_commits_nothing_of_it(case: FaultCase) -> None:
+    stop_file = case.folder / "stop"
+    with zombie_of(case, stop_file, "--idle") as zombie:
+        case.send(200)
+        case.await_committed()
+        stop_file.touch()
+        until(lambda: not stop_file.exists(), "zombie")
+        with case.worker("living"):
+            case.send(200)
+            case.await_committed(60)
+            os.kill(zombie.pid, signal.SIGCONT)
+            for _ in range(6):
+                case.send(50)
+                time.sleep(0.5)
+            case.await_committed()
+        case.send(100)
+        case.await_committed(60)
+        assert zombie.returncode is None, zombie.last_lines()
+    case.judge("zombie", "living")
+
+
+def test_inputs_and_changelog_of_different_partition_counts_stop_the_worker_with_a_reason(case: FaultCase) -> None:
+    case.admin.create_partitions([NewPartitions(case.events.name, 4)])[case.events.name].result(30)
+    until(lambda: len(case.admin.list_topics(timeout=10).topics[case.events.name].partitions) == 4, "fourth partition")
+    failure = case.failure_of_a_worker()
+    assert isinstance(failure, ConfigError) and "need the same number of partitions" in str(failure)
+    assert f"{case.events.name} has 4" in str(failure) and f"{case.states.name} has 3" in str(failure)
 
 
 def test_a_processor_slower_than_max_poll_interval_commits_nothing_twice(

@@ -100,3 +100,18 @@ def test_a_store_that_was_told_a_wrong_progress_is_restored_in_full(case: FaultC
     case.send(100)
     case.work_off()
     case.judge()
+
+
+def test_a_damaged_file_of_a_store_is_met_by_a_restore_in_full(case: FaultCase, caplog: pytest.LogCaptureFixture) -> None:
+    case.send(300)
+    case.work_off()
+    with case.store(0):  # opened once more, what was only logged comes into files
+        pass
+    blobs = list((case.store_folder() / "0").glob("*.blob"))
+    assert blobs
+    for blob in blobs:
+        blob.write_bytes(bytes(blob.stat().st_size))
+    case.send(300)
+    case.work_off()
+    assert "a file of it is damaged" in caplog.text
+    case.judge()

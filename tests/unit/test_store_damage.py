@@ -1,0 +1,68 @@
+"""What a store's owner and its readers say of damaged files."""
+
+import random
+from pathlib import Path
+
+import pytest
+
+from consumers.runtime.packing import pack
+from consumers.runtime.store import Position, Store, StoreReader
+from schemas.errors import ConfigError, TaskCorrupted
+
+USERS = {f"user-{number}".encode(): pack(random.Random(number).randbytes(1000)) for number in range(50)}
+POSITION = Position(50, {"events": 7}, 1)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    store = Store(tmp_path, 0)
+    store.restore(USERS, POSITION)
+    store.record_position(POSITION)  # flushes: keys are in an .sst, states in a .blob
+    store.close()
+    return tmp_path
+
+
+def damage(folder: Path, files: str) -> None:
+    found = list((folder / "0").glob(files))
+    assert found
+    for file in found:
+        whole = file.read_bytes()
+        spoilt = 64 if file.suffix == ".sst" else len(whole)  # the end of an .sst is read when it is opened
+        file.write_bytes(bytes(spoilt) + whole[spoilt:])
+
+
+@pytest.mark.parametrize("files", ["*.blob", "*.sst"])
+def test_the_owner_is_told_to_restore(folder: Path, files: str) -> None:
+    damage(folder, files)
+    with pytest.raises(TaskCorrupted, match="store of partition 0: a file of it is damaged"):
+        Store(folder, 0).load(["user-7"])
+
+
+@pytest.mark.parametrize("files", ["CURRENT", "MANIFEST-*"])
+def test_a_store_that_cannot_be_opened_begins_anew(folder: Path, files: str) -> None:
+    damage(folder, files)
+    store = Store(folder, 0)
+    assert store.position() == Position() and store.load(["user-7"]) == {}
+
+
+def test_one_that_is_in_use_is_not_touched(folder: Path) -> None:
+    store = Store(folder, 0)
+    with pytest.raises(ConfigError, match="is another worker running"):
+        Store(folder, 0)
+    assert store.position() == POSITION
+
+
+@pytest.mark.parametrize("files", ["*.blob", "*.sst"])
+def test_readers_say_which_folder_to_delete_and_do_not_end_in_silence(folder: Path, files: str) -> None:
+    damage(folder, files)
+    advice = "delete this folder while its worker is off"
+    with pytest.raises(ConfigError, match=advice) as scanned, StoreReader(folder / "0") as reader:
+        list(reader.states())
+    assert "portrait-store-" not in str(scanned.value)
+    with pytest.raises(ConfigError, match=advice), StoreReader(folder / "0") as reader:
+        reader.get(b"user-7")
+
+
+def test_whole_ones_give_everything(folder: Path) -> None:
+    with StoreReader(folder / "0") as reader:
+        assert dict(reader.states()).keys() == USERS.keys()
