@@ -158,7 +158,10 @@ class Follower:
                 error = error_of(exception)
                 if error.code() not in SETTLING or time.monotonic() > deadline:
                     servers = self._kafka.bootstrap_servers
-                    raise Retryable(f"Kafka at {servers} does not answer ({error.str()}): is it running?") from exception
+                    raise Retryable(
+                        f"Kafka at {servers} does not answer ({error.str()}): start it with `portrait up`, or set "
+                        "PORTRAIT_KAFKA__BOOTSTRAP_SERVERS"
+                    ) from exception
             time.sleep(0.1)
 
     def _partitions(self, topic: Topic, key: str | None) -> list[TopicPartition]:

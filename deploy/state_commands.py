@@ -1,6 +1,6 @@
 """`portrait state get | scan | verify | size`: the users' states, from the changelog or from local stores."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -188,12 +188,16 @@ def verify(
                 "give --store FOLDER or --refold"
             )
         bounds = changelog_bounds(settings.kafka)
-        if strange := sorted({store.partition for store in stores} - bounds.keys()):
-            raise ConfigError(f"there are stores of partitions {strange}, but the changelog has only {len(bounds)} partitions")
+        _require_partitions(stores, bounds)
         notes, length = _inputs_notes(settings) if refold else ([], 0)
         with reading_progress(log_length(bounds) + length, "states") as tick:
             comparisons = _compare(settings, sorted(bounds), stores, refold, tick)
     _report_verify(comparisons, notes, len(stores), len(bounds), refold)
+
+
+def _require_partitions(stores: list[Any], bounds: Mapping[int, object]) -> None:
+    if strange := sorted({store.partition for store in stores} - bounds.keys()):
+        raise ConfigError(f"there are stores of partitions {strange}, but the changelog has only {len(bounds)} partitions")
 
 
 def _compare(settings: Settings, partitions: list[int], stores: list[Any], refold: bool, tick: "Tick") -> "list[Comparison]":
@@ -271,6 +275,7 @@ def size(store: StoreFolder = None) -> None:
     with ended_by_errors():
         stores = stores_of(settings, store)
         bounds = changelog_bounds(settings.kafka)
+        _require_partitions(stores, bounds)
         with reading_progress(log_length(bounds), "changelog") as tick:
             sizes = {str(number): size_of(read_partition(settings.kafka, number, tick=tick), stores) for number in bounds}
     whole = total(list(sizes.values()))

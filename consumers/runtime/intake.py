@@ -141,6 +141,8 @@ class Poller:
         elif error.fatal() or not (error.retriable() or error.code() in _PASSING):
             raise TaskMigrated(f"the input consumer failed ({error.name()}): {error.str()}")
         else:
+            if error.code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
+                log.warning("an input is not there (%s); waiting for it", error.str())
             time.sleep(0.05)
 
 

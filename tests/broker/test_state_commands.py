@@ -234,9 +234,13 @@ def test_errors_are_one_sentence_with_status_2(portrait: Command, worker: Worker
     assert "no store in" in portrait("get", "x", "--store", str(tmp_path), status=2).stderr
     monkeypatch.setenv("PORTRAIT_RUNTIME__FOLDER", str(tmp_path))
     assert "nothing to compare" in portrait("verify", status=2).stderr
+    Store(tmp_path / "profiler-strange", 99).close()
+    for command in ("size", "verify"):
+        strange = portrait(command, "--store", str(tmp_path / "profiler-strange" / "99"), status=2)
+        assert "stores of partitions [99]" in strange.stderr
     monkeypatch.setattr("deploy.reading.REQUEST_TIMEOUT_S", 1.0)
     monkeypatch.setenv("PORTRAIT_KAFKA__BOOTSTRAP_SERVERS", "127.0.0.1:1")
-    assert "does not answer" in portrait("scan", status=2).stderr
+    assert "does not answer" in (stderr := portrait("scan", status=2).stderr) and "portrait up" in stderr
 
 
 def test_verify_finds_a_tampered_changelog(portrait: Command, settings: Settings, worker: Worker) -> None:
