@@ -111,7 +111,7 @@ class Store:
         try:
             self._db = Rdict(str(self._path), options)
         except Exception as error:  # rocksdict raises bare Exception
-            if not _is_damage(error):
+            if not _is_damage(str(error)):
                 raise ConfigError(
                     f"cannot open the store {self._path}: {error}; is another worker running with the same "
                     "PORTRAIT_RUNTIME__REPLICA?"
@@ -125,7 +125,7 @@ class Store:
         try:
             yield
         except Exception as error:  # rocksdict raises bare Exception
-            if _is_damage(error):
+            if _is_damage(str(error)):
                 raise TaskCorrupted(self.partition, f"a file of it is damaged ({error})") from error
             raise ConfigError(f"the store {self._path} cannot be used: {error}; is the disk full?") from error
 
@@ -216,9 +216,9 @@ def _keep_values_apart(options: Options) -> None:
     options.set_level_zero_stop_writes_trigger(2 * FILES_BEFORE_SLOWDOWN)
 
 
-def _is_damage(error: Exception) -> bool:
+def _is_damage(failure: str) -> bool:
     """Whether RocksDB says that what it read is not what it wrote; rocksdict passes on its words alone."""
-    return str(error).startswith("Corruption")
+    return failure.startswith("Corruption")
 
 
 def _encode(position: Position) -> bytes:
@@ -278,7 +278,7 @@ class StoreReader:
     def _unreadable(self, failure: str) -> ConfigError:
         failure = re.sub(rf"{re.escape(str(self._links))}/\d+", str(self._path), failure)
         advice = "; delete this folder while its worker is off: the worker restores it from the changelog"
-        return ConfigError(f"cannot read the store {self._path}: {failure}{advice if 'Corruption' in failure else ''}")
+        return ConfigError(f"cannot read the store {self._path}: {failure}{advice if _is_damage(failure) else ''}")
 
     def _look_up(self, key: bytes) -> bytes | None:
         try:

@@ -160,6 +160,7 @@ def summary(steps: Mapping[Step, Figures], sizes: Sequence[Step], workers: Seque
         figures = [steps[step] for step in series]
         report[f"by_{name}"] = [asdict(step) for step in figures]
         report[f"cost_change_percent_by_{name}"] = change_percent(figures)
+        report[f"cost_spread_percent_by_{name}"] = spread_percent(figures)
     return report
 
 
@@ -167,6 +168,12 @@ def change_percent(steps: Sequence[Figures]) -> float | None:
     """What an event costs more, or less, than with the first number of users or workers: the step that differs most."""
     costs = [step.cpu_us_per_event for step in steps]
     return round(max((100 * (cost / costs[0] - 1) for cost in costs), key=abs), 1) if costs else None
+
+
+def spread_percent(steps: Sequence[Figures]) -> float | None:
+    """The dearest event against the cheapest."""
+    costs = [step.cpu_us_per_event for step in steps]
+    return round(100 * (max(costs) / min(costs) - 1), 1) if costs else None
 
 
 def main(
