@@ -1,6 +1,6 @@
 """The narrator: turns profile requests into profiles. Slow by nature, so it never blocks: texts are asked for, and collected
 when they are there. Requests wait in a bounded queue, and beyond it in Kafka; offsets of those not answered yet are held back,
-so none is lost when this worker dies."""
+so none is lost when this worker dies; until their topic is about to delete them."""
 
 import heapq
 import logging
@@ -21,12 +21,16 @@ from schemas.errors import BadMessage, Retryable
 from schemas.messages import ProfileRequest, UserProfile
 from schemas.settings import Settings
 from schemas.tensors import PROFILE_LLM, TEXT_ENCODER
-from schemas.topics import PROFILE_REQUESTS, USER_PROFILES
+from schemas.topics import DAY_MS, PROFILE_REQUESTS, USER_PROFILES
 
 log = logging.getLogger(__name__)
 
 START_BUDGET_S = 120.0
 BACKOFF_S = (0.5, 10.0)
+HELD_FOR_MS = (PROFILE_REQUESTS.retention_ms or DAY_MS) - 60 * 60 * 1000
+"""A request unanswered for so long is given up, as its topic is about to delete it: no narrator starts where the log no
+longer holds the committed offset. One that ends has the hour to come back in."""
+LOOK_EVERY_S = 60.0
 
 
 class Writer(Protocol):
@@ -76,6 +80,9 @@ class Narrator:
         self._budget = TextBudget(settings.narrator)
         self._full = False
         self._jobs: dict[StateKey, ProfileJob] = {}
+        self._sent_at_ms: dict[StateKey, int] = {}  # of every request in the backlog or a job, as its topic counts its age
+        self._look_at_s = 0.0
+        self._expired: set[tuple[int, int]] = set()  # partition and offset; counted once committed
         self._in_flight: list[_InFlight] = []
         self._published: list[tuple[ProfileJob, UserProfile]] = []
         self._llm_backoff = Backoff(*BACKOFF_S)
@@ -97,6 +104,7 @@ class Narrator:
         self._collect()
         self._ask()
         self._publish(outputs)
+        self._give_up_old()
         outputs.hold = self._unfinished()
         outputs.pause = self._full = self._is_full()
         metrics.NARRATOR_QUEUE.set(self._users)
@@ -109,10 +117,13 @@ class Narrator:
             key = (job.partition, job.request.user_id)
             if self._jobs.get(key) is job:
                 del self._jobs[key]
+                self._sent_at_ms.pop(key, None)
             metrics.PROFILES.inc()
             for sentence in profile.summary:
                 metrics.SENTENCES.labels(source=sentence.source, language=profile.language).inc()
         self._published = []
+        metrics.REQUESTS_EXPIRED.inc(len(self._expired))
+        self._expired.clear()
         metrics.NARRATOR_QUEUE.set(self._users)
 
     def on_revoked(self, partitions: frozenset[int]) -> None:
@@ -121,6 +132,8 @@ class Narrator:
             self._backlog.drop_partition(partition)
         for key in [key for key in self._jobs if key[0] in partitions]:
             self._drop(key)
+        self._sent_at_ms = {key: at for key, at in self._sent_at_ms.items() if key[0] not in partitions}
+        self._expired = {place for place in self._expired if place[0] not in partitions}
         self._published = [(job, profile) for job, profile in self._published if job.partition not in partitions]
 
     def _show_held_back(self) -> None:
@@ -151,6 +164,7 @@ class Narrator:
             else:
                 ready_at_s = self._budget.ready_at_s(key, record.message.priority)
                 self._backlog.for_llm.put(record.partition, record.offset, record.message, ready_at_s)
+            self._sent_at_ms[key] = record.timestamp_ms
 
     def _job(self, queued: Queued) -> ProfileJob:
         limits = self._settings.narrator
@@ -172,6 +186,7 @@ class Narrator:
 
     def _drop(self, key: StateKey) -> None:
         self._backlog.drop(key)
+        self._sent_at_ms.pop(key, None)
         job = self._jobs.pop(key, None)
         if job is None:
             return
@@ -301,6 +316,25 @@ class Narrator:
             (job, profile.model_copy(update={"text_vector": [round(float(x), 6) for x in vector] if vector.any() else []}))
             for job, profile, vector in zip(jobs, profiles, vectors, strict=True)
         ]
+
+    def _give_up_old(self) -> None:
+        """Hold no request that its topic is about to delete. What leaves with this turn's outputs is answered."""
+        if time.monotonic() < self._look_at_s:
+            return
+        self._look_at_s = time.monotonic() + LOOK_EVERY_S
+        leaving = {(job.partition, job.request.user_id) for job, _ in self._published}
+        until_ms = time.time() * 1000 - HELD_FOR_MS
+        old = [key for key, at in self._sent_at_ms.items() if 0 < at <= until_ms and key not in leaving]  # 0: without a time
+        for key in old:
+            offset = self._offset(key)
+            assert offset is not None
+            self._expired.add((key[0], offset))
+            self._drop(key)
+        if old:
+            log.warning(
+                "gave up %d profile requests, unanswered for %.0f hours: %s is about to delete them",
+                len(old), HELD_FOR_MS / 3_600_000, PROFILE_REQUESTS.name,
+            )  # fmt: skip
 
     def _unfinished(self) -> dict[TopicPartition, int]:
         """The lowest offset of each partition that is not answered yet."""

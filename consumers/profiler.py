@@ -273,25 +273,35 @@ class Profiler:
             del self._asked[key]
 
     def _note(self, user: Touched) -> None:
-        if user.profile_arrived or user.erased:
+        if user.profile_arrived:
             self._asked.pop(user.key, None)
-        if user.erased:
-            self._tag_vectors.forget(self._waiting_for_text.leave(user.key))
-            forget_words(self._catalogue.vocabulary)
-        if user.erased_at_ms is not None:
-            self._erased_at_ms.pop(user.key, None)  # so that the newest erasure is the last in the dict
-            self._erased_at_ms[user.key] = user.erased_at_ms
-            if len(self._erased_at_ms) > MAX_ERASURES:
-                del self._erased_at_ms[next(iter(self._erased_at_ms))]
+        self._note_erasure(user)
         item_ids = [event.item_id for event in user.events if event.item_id is not None]
         for item_id, row in zip(item_ids, self._catalogue.rows(item_ids), strict=True):
             if row < 0:
                 self._waiting_for_item.add(item_id, user.key)
 
+    def _note_erasure(self, user: Touched) -> None:
+        if user.erased_at_ms is None:
+            return
+        self._asked.pop(user.key, None)
+        self._tag_vectors.forget(self._waiting_for_text.leave(user.key))
+        forget_words(self._catalogue.vocabulary)
+        before_ms = self._erased_at_ms.pop(user.key, 0)  # popped, so that the newest erasure is the last in the dict
+        self._erased_at_ms[user.key] = max(user.erased_at_ms, before_ms)
+        if len(self._erased_at_ms) > MAX_ERASURES:
+            del self._erased_at_ms[next(iter(self._erased_at_ms))]
+
     def on_revoked(self, partitions: frozenset[int]) -> None:
-        """Another worker serves these users now."""
+        """Another worker serves these users now, or they come back to this one and are read again.
+
+        No erasure is forgotten, whoever folds it: it was read, so it is true. That holds also of one whose commit failed, as
+        it will be read again and folded then, or whose commit succeeded without our being told.
+        """
+        for user in self._pending.users:
+            self._note_erasure(user)
+        self._pending = _Pending()
         self._asked = {key: at for key, at in self._asked.items() if key[0] not in partitions}
-        self._erased_at_ms = {key: at for key, at in self._erased_at_ms.items() if key[0] not in partitions}
         self._outdated = {key: topic for key, topic in self._outdated.items() if key[0] not in partitions}
         self._waiting_for_item.forget(partitions)
         self._waiting_for_text.forget(partitions)

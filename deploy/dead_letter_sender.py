@@ -97,7 +97,7 @@ class _Sender:
         """Take a producer, which fences any other of this choice of letters; only then it is sure what was sent before."""
         # zstd: what came in compressed must not need more room than it had
         producer = transactional_producer(self._kafka, GROUP, self._progress.name, TIMEOUT_MS, compression="zstd")
-        self._transaction = Transaction(producer)
+        self._transaction = Transaction(producer, TIMEOUT_MS)
         self._progress.load(stable=True)
 
     def send(self, letters: Sequence[Letter]) -> None:

@@ -12,7 +12,7 @@ from schemas.errors import ConfigError
 from schemas.settings import Settings, load_settings
 
 if TYPE_CHECKING:
-    from deploy.state_log import Tick
+    from deploy.state_log import FoundStore, Tick
     from deploy.state_verify import Comparison
 
 UNKNOWN_USER = 1
@@ -102,19 +102,32 @@ def _from_changelog(settings: Settings, user: str) -> Found | None:
 
 
 def _from_stores(folder: Path, user: str) -> Found | None:
-    """Of several workers' stores the one that is furthest: a partition's earlier owner may have left one behind."""
+    from consumers.runtime.store import StoreReader
+
+    for store in _furthest_stores(folder):
+        with StoreReader(store.path) as reader:
+            value, offset = reader.get(user.encode()), reader.position().changelog_offset
+        if value is not None:
+            moment = f"in the store {store.name} as of its last commit before this call, changelog offset {offset}"
+            where = {"source": "store", "store": store.name, "partition": store.partition, "changelog_offset": offset}
+            return moment, where, value
+    return None
+
+
+def _furthest_stores(folder: Path) -> "list[FoundStore]":
+    """By partition, of several workers' stores the one that is furthest: a partition's earlier owner leaves one behind, in
+    which users are as they were then, and who was erased since is still there."""
     from consumers.runtime.store import StoreReader
     from deploy.state_log import stores_in
 
-    furthest: dict[int, tuple[int, Found | None]] = {}
-    for store in stores_in(folder):
+    def reached(store: "FoundStore") -> int:
         with StoreReader(store.path) as reader:
-            value, offset = reader.get(user.encode()), reader.position().changelog_offset
-        if offset > furthest.get(store.partition, (-1, None))[0]:
-            moment = f"in the store {store.name} as of its last commit before this call, changelog offset {offset}"
-            where = {"source": "store", "store": store.name, "partition": store.partition, "changelog_offset": offset}
-            furthest[store.partition] = offset, None if value is None else (moment, where, value)
-    return next((found for _, found in furthest.values() if found is not None), None)
+            return reader.position().changelog_offset
+
+    of_partition: dict[int, list[FoundStore]] = {}
+    for store in stores_in(folder):
+        of_partition.setdefault(store.partition, []).append(store)
+    return [stores[0] if len(stores) == 1 else max(stores, key=reached) for _, stores in sorted(of_partition.items())]
 
 
 @app.command()
@@ -124,7 +137,10 @@ def scan(
     store: StoreFolder = None,
     as_json: AsJson = False,
 ) -> None:
-    """List the users, a line each, partition by partition; with --json a line of JSON each."""
+    """List the users, a line each, partition by partition; with --json a line of JSON each.
+
+    Of several workers' stores of a partition, which it left behind when it moved, only the one that is furthest is listed.
+    """
     from itertools import islice
 
     from deploy.state_log import state_of, user_name
@@ -159,9 +175,8 @@ def _logged_states(settings: Settings) -> Iterator[tuple[bytes, bytes]]:
 
 def _stored_states(folder: Path) -> Iterator[tuple[bytes, bytes]]:
     from consumers.runtime.store import StoreReader
-    from deploy.state_log import stores_in
 
-    for store in stores_in(folder):
+    for store in _furthest_stores(folder):
         with StoreReader(store.path) as reader:
             yield from reader.states()
 
@@ -175,7 +190,8 @@ def verify(
 
     The exit status is 1 when a state differs. A running worker is no obstacle: a store is held against what the changelog
     said at the store's last commit, the plain fold ends where the changelog's last commit did. --refold needs the workers'
-    fold settings, and inputs from which nothing was deleted or compacted away. Ends with one line of JSON.
+    fold settings, and inputs from which nothing was deleted or compacted away. Stores that a moved partition left behind are
+    compared too, as their workers go on from them should it come back. Ends with one line of JSON.
     """
     from deploy.state_log import changelog_bounds, log_length, stores_of
 
@@ -265,7 +281,8 @@ def size(store: StoreFolder = None) -> None:
     """Show how large states are, per partition: of users, in the changelog, and in local stores.
 
     Of users: unpacked. Log bytes are keys and values, packed, of the committed records still in the log, before Kafka's own
-    compression; live bytes are what a complete compaction would leave of them. Ends with one line of JSON.
+    compression; live bytes are what a complete compaction would leave of them. Stores on disk are all there are, with those
+    that a moved partition left behind. Ends with one line of JSON.
     """
     from deploy.state_log import changelog_bounds, log_length, read_partition, stores_of
     from deploy.state_size import size_of, total

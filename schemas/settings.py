@@ -209,7 +209,9 @@ class RuntimeSettings(Group):
     max_batch: int = Field(2000, ge=1, description="messages in one micro-batch")
     max_wait_ms: int = Field(0, ge=0, description="how long a micro-batch waits to fill; what came meanwhile is taken anyway")
     store_memory_mb: int = Field(128, ge=8, description="what all of a worker's RocksDB stores may hold in memory together")
-    transaction_timeout_ms: int = Field(10_000, ge=1000)
+    transaction_timeout_ms: int = Field(
+        10_000, ge=1000, le=45_000, description="after which the broker aborts; all waits of one fit into max.poll.interval.ms"
+    )
     restore_timeout_s: float = Field(300.0, gt=0)
     accept_lost_input: bool = Field(
         False, description="go on when retention deleted input that was not read; the loss is counted and logged"

@@ -30,6 +30,8 @@ RESTORE_TURN_S = 0.5
 
 ASK_AGAIN_S = 1.0
 """How often, while others are served, it is asked whether a partition's committed offsets are free."""
+PATIENCE_S, PATIENCE_WITH_OTHERS_S = 2.0, 0.2
+"""How long the answer is waited for: nothing is read meanwhile."""
 
 
 @dataclass
@@ -176,23 +178,30 @@ class Assignment:
         if all(self._runs(task) for task in self.tasks.values()):
             return
         for task in self.tasks.values():
-            if not task.restoring and self._whole(task) and time.monotonic() >= task.start_at_s:
-                self._try_to_start(task)
+            if (
+                not task.restoring
+                and self._whole(task)
+                and time.monotonic() >= task.start_at_s
+                and not self._try_to_start(task)
+            ):
+                break  # each question to a silent broker takes its time, and nothing is polled meanwhile
         self._restore()
         unproved = [task for task in self.tasks.values() if task.read and not task.restored and self._whole(task)]
         if unproved and time.monotonic() >= self._ask_at_s:
             self._prove_all(unproved)
             self._pause_what_waits()
 
-    def _try_to_start(self, task: Task) -> None:
+    def _try_to_start(self, task: Task) -> bool:
         """Begin to restore. While others have work, one whose ends the broker does not tell is asked for again later."""
         try:
             self._start_restore(task)
+            return True
         except Retryable as error:
             if not self._busy:
                 raise
             task.start_at_s = time.monotonic() + ASK_AGAIN_S
             log.warning("%s; the others go on", error)
+            return False
 
     def _restore(self) -> None:
         """One slice while others are served, more of them while nobody is."""
@@ -212,7 +221,8 @@ class Assignment:
     def _prove_all(self, tasks: Sequence[Task]) -> None:
         """What can be proved is; the rest waits, and only while there is nothing else to do does the whole worker."""
         try:
-            committed = self._placement.committed(task.partition for task in tasks)
+            patience_s = PATIENCE_WITH_OTHERS_S if self._busy else PATIENCE_S
+            committed = self._placement.committed((task.partition for task in tasks), patience_s)
             for task in tasks:
                 if task.partition in committed:
                     self._prove(task, committed[task.partition])
@@ -226,8 +236,8 @@ class Assignment:
         if not held:
             return
         problem = (
-            f"committed offsets of partitions {held} are held by an open transaction; should this last, it is an unfinished "
-            "one on __consumer_offsets: see docs/streaming-core.md"
+            f"committed offsets of partitions {held} are not told: an open transaction holds them, or the broker is silent; "
+            "should this last, it is an unfinished transaction on __consumer_offsets: see docs/streaming-core.md"
         )
         if not self._busy:
             raise Retryable(problem)

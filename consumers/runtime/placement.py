@@ -5,11 +5,11 @@ accepts it (`accept_lost_input`).
 """
 
 import logging
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import time
+from collections.abc import Iterable, Mapping, Sequence
 
-from confluent_kafka import Consumer, ConsumerGroupTopicPartitions, KafkaError, KafkaException
+from confluent_kafka import Consumer, KafkaError, KafkaException
 from confluent_kafka import TopicPartition as KafkaTopicPartition
-from confluent_kafka.admin import AdminClient
 
 from consumers.runtime.clients import error_of
 from schemas.errors import ConfigError, Retryable
@@ -24,50 +24,57 @@ REQUEST_TIMEOUT_S = 5.0
 class Placement:
     """Puts the partitions of a group's consumer where reading must begin."""
 
-    def __init__(
-        self,
-        consumer: Consumer,
-        admin: Callable[[], AdminClient],
-        group: str,
-        topics: Sequence[str],
-        accept_lost_input: bool,
-    ) -> None:
+    def __init__(self, consumer: Consumer, topics: Sequence[str], accept_lost_input: bool) -> None:
         self._consumer = consumer
-        self._admin = admin
-        self._group = group
         self._topics = topics
         self._accept_lost_input = accept_lost_input
+        self._silent: list[int] = []
 
-    def committed(self, partitions: Iterable[int]) -> dict[int, dict[str, int]]:
-        """The group's committed input offsets, by partition and topic.
+    def committed(self, partitions: Iterable[int], patience_s: float) -> dict[int, dict[str, int]]:
+        """The group's committed input offsets, by partition and topic, within about twice `patience_s`.
 
-        A partition is absent while a transaction is open that may still move its offsets, as one that a dead worker left. An
-        admin client is asked, since a consumer waits for such a partition and says nothing of the others.
+        A partition is absent while a transaction is open that may still move its offsets, as one that a dead worker left, or
+        while the broker does not answer. The consumer waits for such a partition and says nothing of those asked with it: they
+        are asked one by one, each time beginning with another. (An admin client would tell them apart at once, but dies with
+        its process when the coordinator moves or its connection breaks: librdkafka issue 5040.)
 
         Raises:
-            Retryable: the broker does not say.
+            Retryable: the broker refuses to say.
         """
-        offsets: dict[int, dict[str, int]] = {number: {} for number in partitions}
-        asked = [KafkaTopicPartition(topic, number) for number in offsets for topic in self._topics]
-        for part in self._ask(asked):
-            if part.error is None:
-                if part.offset >= 0 and part.partition in offsets:
-                    offsets[part.partition][part.topic] = part.offset
-            elif part.error.code() == KafkaError.UNSTABLE_OFFSET_COMMIT:
-                offsets.pop(part.partition, None)
-            else:
-                raise Retryable(f"the committed offset of {part.topic}-{part.partition} is not to be had: {part.error.str()}")
+        numbers = set(partitions)
+        self._silent = [number for number in self._silent if number in numbers]
+        together = sorted(numbers.difference(self._silent))
+        offsets = self._ask(together, patience_s)
+        if offsets is None:
+            offsets, self._silent = {}, self._silent + together
+        deadline_s = time.monotonic() + patience_s
+        for number in tuple(self._silent):
+            self._silent.remove(number)
+            alone = self._ask([number], patience_s)
+            if alone is None:
+                self._silent.append(number)
+            offsets |= alone or {}
+            if time.monotonic() > deadline_s:
+                break
         return offsets
 
-    def _ask(self, parts: list[KafkaTopicPartition]) -> list[KafkaTopicPartition]:
-        request = ConsumerGroupTopicPartitions(self._group, parts)
-        admin = self._admin()  # must live until it has answered
+    def _ask(self, numbers: Sequence[int], timeout_s: float) -> dict[int, dict[str, int]] | None:
+        """None when that is not known in time."""
+        offsets: dict[int, dict[str, int]] = {number: {} for number in numbers}
+        if not numbers:
+            return offsets
+        asked = [KafkaTopicPartition(topic, number) for number in numbers for topic in self._topics]
         try:
-            asked = admin.list_consumer_group_offsets([request], require_stable=True, request_timeout=REQUEST_TIMEOUT_S)
-            answer = asked[self._group].result(2 * REQUEST_TIMEOUT_S)
-        except (KafkaException, TimeoutError) as error:
-            raise Retryable(f"the group's committed offsets are not to be had: {error!r}") from error
-        return answer.topic_partitions or []
+            for part in self._consumer.committed(asked, timeout=timeout_s):
+                if part.error is not None:
+                    raise KafkaException(part.error)
+                if part.offset >= 0:
+                    offsets[part.partition][part.topic] = part.offset
+        except KafkaException as error:
+            if error_of(error).code() in (KafkaError._TIMED_OUT, KafkaError.UNSTABLE_OFFSET_COMMIT):
+                return None
+            raise Retryable(f"the group's committed offsets are not to be had: {error_of(error).str()}") from error
+        return offsets
 
     def place(self, topic: str, partition: int, committed: Mapping[str, int]) -> int:
         """Read this input from its committed offset on, or from its beginning when nothing is committed; gives the offset.

@@ -113,7 +113,7 @@ class Restorer:
             try:
                 bounds.append(asked[partition].result(REQUEST_TIMEOUT_S).offset)
             except (KafkaException, TimeoutError) as error:
-                raise Retryable(f"the ends of {partition.topic}-{partition.partition} are not known: {error}") from error
+                raise Retryable(f"the ends of {partition.topic}-{partition.partition} are not known: {error!r}") from error
         return bounds[0], bounds[1]
 
     def _check_age(self, number: int, position: Position) -> None:
@@ -143,7 +143,8 @@ class Restorer:
                 entries = admin.describe_configs([resource])[resource].result(REQUEST_TIMEOUT_S)
             except (KafkaException, TimeoutError) as error:
                 raise Retryable(
-                    f"delete.retention.ms of {self.topic} is not known ({error}); the worker needs the right to describe it"
+                    f"delete.retention.ms of {self.topic} is not known ({error!r}); the worker needs the right to "
+                    "describe it, and an answer"
                 ) from error
             self._tombstones_kept_ms = int(entries["delete.retention.ms"].value)
         return self._tombstones_kept_ms

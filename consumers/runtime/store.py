@@ -12,7 +12,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -26,7 +26,6 @@ from rocksdict import (
     DBCompressionType,
     Options,
     Rdict,
-    UniversalCompactOptions,
     WriteBatch,
     WriteBufferManager,
     WriteOptions,
@@ -40,18 +39,25 @@ log = logging.getLogger("portrait.store")
 BLOOM_BITS = 10
 """A key: one look in a hundred is in vain."""
 MIN_BLOB_BYTES = 256
-BLOB_FILE_BYTES = 64 * 1024 * 1024
-OLDEST_BLOBS = 0.3
+BLOB_FILE_BYTES, OPEN_FILES = 8 * 1024 * 1024, 256
+"""Blobs of 2 GB are open at once: those of more than a million users."""
+OLDEST_BLOBS = 0.5
 """The share of blob files whose live states a compaction moves on, so that what was overwritten beside them is freed."""
 MOST_NEW_PERCENT = 50
 """Keys in newer runs than the oldest, of that one's: with more, all keys are compacted, which is what frees blobs. With
 RocksDB's 200 a store grew to seven times what is alive."""
-RUNS_BEFORE_COMPACTION, FILES_BEFORE_SLOWDOWN = 4, 64
-"""Files of keys are small and have filters: some more of them cost little, and a restore need not wait for compaction."""
+RUNS_BEFORE_COMPACTION, FILES_BEFORE_SLOWDOWN = 2, 64
+"""Whether keys are to be compacted is asked soon, as that frees states; a restore need not wait for it."""
+EQUAL_RUNS_MERGED, MOST_RUNS = 4, 12
+"""Without RocksDB's bound of as many runs as are asked about: newer ones are merged by fours."""
+COMPACTED_AT_CLOSE_BYTES = 32 * 1024 * 1024
+"""Blobs that take no time: those of some ten thousand users."""
 MEMTABLE_BYTES = 32 * 1024 * 1024
 MEMTABLE_FILTER_SHARE = 0.005
 """Of a memtable, for a filter of its keys: with many users most states that are asked for have left it, and are not looked for
 there in vain."""
+_RUNS = f"{{max_size_amplification_percent={MOST_NEW_PERCENT};min_merge_width={EQUAL_RUNS_MERGED};max_read_amp={MOST_RUNS};}}"
+"""As RocksDB reads it: rocksdict does not know max_read_amp."""
 _STATE = b"s"
 _POSITION = b"m:position"
 
@@ -110,6 +116,7 @@ class Store:
         options.set_block_based_table_factory(table)
         try:
             self._db = Rdict(str(self._path), options)
+            self._db.set_options({"compaction_options_universal": _RUNS})
         except Exception as error:  # rocksdict raises bare Exception
             if not _is_damage(str(error)):
                 raise ConfigError(
@@ -169,8 +176,10 @@ class Store:
             else:
                 put(_STATE + key, value)
         put(_POSITION, _encode(position))
-        self._has_unlogged = True
         with self._reporting():
+            if not self._has_unlogged:
+                self._free_blobs(False)
+                self._has_unlogged = True
             self._db.write(batch, _unlogged())
 
     def record_position(self, position: Position) -> None:
@@ -184,18 +193,37 @@ class Store:
         if self._has_unlogged:
             with self._reporting():
                 self._db.flush()
+                self._free_blobs(True)
             self._has_unlogged = False
+
+    def _free_blobs(self, wanted: bool) -> None:
+        """Whether compaction moves live states: hardly one is overwritten during a restore, and all were moved for nothing."""
+        self._db.set_options({"enable_blob_garbage_collection": "true" if wanted else "false"})
 
     def wipe(self) -> None:
         """Forget everything, position included."""
-        self._db.close()
-        self._path.rename(self._gone)  # at once: what is half deleted could not be opened again
+        with suppress(Exception):  # it is closed, and says what its compaction met in damaged files
+            self._db.close()
+        if self._path.exists():
+            self._path.rename(self._gone)  # at once: what is half deleted could not be opened again
         self._has_unlogged = False
         self._open()
 
     def close(self) -> None:
-        """Release the files."""
-        self._db.close()
+        """Put what is in memory into files, which the next opening would do first, and release them.
+
+        A tenth of a second at most.
+        """
+        try:
+            self._db.flush()
+            if (self._db.property_int_value("rocksdb.live-blob-file-size") or 0) <= COMPACTED_AT_CLOSE_BYTES:
+                self._db.set_options({"blob_garbage_collection_age_cutoff": "1.0"})
+                self._db.compact_range(None, None)
+            self._db.close()
+        except Exception as error:  # rocksdict raises bare Exception
+            log.warning("the store %s could not be written out (%s); its log holds what is missing", self._path, error)
+            with suppress(Exception):  # the same once more
+                self._db.close()
 
 
 def _keep_values_apart(options: Options) -> None:
@@ -204,21 +232,19 @@ def _keep_values_apart(options: Options) -> None:
     options.set_enable_blob_files(True)
     options.set_min_blob_size(MIN_BLOB_BYTES)
     options.set_blob_file_size(BLOB_FILE_BYTES)
+    options.set_max_open_files(OPEN_FILES)
     options.set_blob_compression_type(DBCompressionType.none())  # states come packed
     options.set_enable_blob_gc(True)
     options.set_blob_gc_age_cutoff(OLDEST_BLOBS)
     options.set_compaction_style(DBCompactionStyle.universal())  # rewrites all keys seldom, where levels do each time
-    runs = UniversalCompactOptions()
-    runs.max_size_amplification_percent = MOST_NEW_PERCENT
-    options.set_universal_compaction_options(runs)
     options.set_level_zero_file_num_compaction_trigger(RUNS_BEFORE_COMPACTION)
     options.set_level_zero_slowdown_writes_trigger(FILES_BEFORE_SLOWDOWN)
     options.set_level_zero_stop_writes_trigger(2 * FILES_BEFORE_SLOWDOWN)
 
 
 def _is_damage(failure: str) -> bool:
-    """Whether RocksDB says that what it read is not what it wrote; rocksdict passes on its words alone."""
-    return failure.startswith("Corruption")
+    """Whether RocksDB says that what it read is not what it wrote, or gone; rocksdict passes on its words alone."""
+    return failure.startswith("Corruption") or "No such file or directory" in failure
 
 
 def _encode(position: Position) -> bytes:

@@ -15,7 +15,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from confluent_kafka import KafkaException
+from confluent_kafka import KafkaError, KafkaException, Message
 from confluent_kafka import TopicPartition as KafkaTopicPartition
 from pydantic import BaseModel
 
@@ -47,6 +47,8 @@ BACKOFF_S = (0.2, 5.0)
 START_BUDGET_S = 30.0
 TABLES_BUDGET_S = 120.0
 LEAVE_BUDGET_S = 60.0
+COMPRESSION, HARDER_COMPRESSION = "lz4", "zstd"
+"""The second once a dead letter needs it: it costs more at each event."""
 
 PackedStates = dict[StateKey, Packed | None]
 """What a commit puts on the changelog and into the stores; None is a tombstone."""
@@ -67,6 +69,8 @@ class Worker:
         self._reached = Reached()
         self._started = False
         self._transaction: Transaction | None = None
+        self._compression = COMPRESSION
+        self._refused_letters: list[int] = []
         self._backoff = Backoff(*BACKOFF_S)
 
     @property
@@ -145,7 +149,7 @@ class Worker:
         if changelog is not None:
             reader = clients.table_consumer(settings.kafka, f"{name}-restore-{replica}")
             self._restorer = Restorer(reader, admin, changelog.name, runtime.restore_timeout_s)
-        placement = Placement(self._consumer, admin, name, self._input_names, runtime.accept_lost_input)
+        placement = Placement(self._consumer, self._input_names, runtime.accept_lost_input)
         folder = Path(runtime.folder) / "state" / f"{name}-{replica}"
         open_store = partial(Store, folder, memory=self._store_memory)
         self._assignment = Assignment(
@@ -231,7 +235,8 @@ class Worker:
         worker with our replica name is refused by the group, and must not fence us."""
         runtime = self._settings.runtime
         name, timeout_ms = self._processor.name, runtime.transaction_timeout_ms
-        return Transaction(clients.transactional_producer(self._settings.kafka, name, runtime.replica, timeout_ms))
+        kafka, compression = self._settings.kafka, self._compression
+        return Transaction(clients.transactional_producer(kafka, name, runtime.replica, timeout_ms, compression), timeout_ms)
 
     def _micro_batch(self) -> None:
         """One turn, in the order that makes it exactly once. A failure in 2 to 7 leaves the batch in `_intake`; a death
@@ -257,7 +262,7 @@ class Worker:
                 # 5. changelog, outputs and dead letters
                 touched, packed = self._produce(transaction, intake, outputs, offsets)
                 # 6. flush, every delivery a success; 7. commit
-                transaction.finish(self._assignment.check_changelog)
+                self._finish(transaction)
             # 8. one write per store: states, changelog offset, input offsets
             self._store(packed, touched, transaction.delivered)
             metrics.COMMIT_SECONDS.observe(time.perf_counter() - committing)
@@ -301,8 +306,25 @@ class Worker:
             value = encode(message) if isinstance(message, BaseModel) else message
             transaction.produce(topic.name, key.encode(), value, headers=headers)
         for letter in intake.dead_letters:
-            transaction.produce(DEAD_LETTERS.name, letter.key, letter.value, headers=letter.headers)
+            noted = partial(_note_refused, self._refused_letters)
+            transaction.produce(DEAD_LETTERS.name, letter.key, letter.value, headers=letter.headers, on_delivery=noted)
         return touched, packed
+
+    def _finish(self, transaction: Transaction) -> None:
+        """Steps 6 and 7. A letter holds what came, and what came may be compressed harder than the worker does."""
+        self._refused_letters.clear()
+        try:
+            transaction.finish(self._assignment.check_changelog)
+        except Retryable as error:
+            if not self._refused_letters:
+                raise
+            letter = f"a dead letter of {max(self._refused_letters):,} bytes does not fit into {DEAD_LETTERS.name}"
+            if self._compression == HARDER_COMPRESSION:
+                raise ConfigError(
+                    f"{letter} even compressed by {self._compression}; raise the topic's max.message.bytes"
+                ) from error
+            self._compression = HARDER_COMPRESSION
+            raise ProducerLost(f"{letter}; {self._compression} from now on") from error
 
     def _store(self, states: PackedStates, touched: dict[int, dict[str, int]], delivered: Mapping[int, int]) -> None:
         """Step 8."""
@@ -334,6 +356,12 @@ def spare_the_collector() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 20, 100)
+
+
+def _note_refused(sizes: list[int], error: KafkaError | None, message: Message) -> None:
+    """Of letters. It knows no worker: a producer that is lost must not be kept by what it never delivered."""
+    if error is not None and error.code() == KafkaError.MSG_SIZE_TOO_LARGE:
+        sizes.append(len(message.value() or b""))
 
 
 def _decode_ours(limits: FoldSettings, raw: clients.RawRecord) -> tuple[str, Any]:

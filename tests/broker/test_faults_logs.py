@@ -10,14 +10,16 @@ import pytest
 from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource, ResourceType
 
 from consumers.runtime import clients, reached
+from consumers.runtime.processor import Record
 from consumers.runtime.store import Position
+from consumers.runtime.tables import Tables
 from consumers.runtime.worker import Worker
 from deploy.local.kafka import BROKER_ID
 from deploy.local.stack import LocalStack
 from schemas import metrics
 from schemas.errors import ConfigError, Retryable
 from schemas.settings import KafkaSettings
-from tests.benchmarks.tag_fold import Event
+from tests.benchmarks.tag_fold import Event, decode_event
 from tests.broker.fault_case import FORGET, CaseFold, FaultCase, until
 
 
@@ -41,8 +43,12 @@ def compacted(kafka: LocalStack, tmp_path: Path, tombstones_kept_ms: str) -> Ite
 
 
 def set_cleaner_backoff(kafka: KafkaSettings, milliseconds: str) -> None:
-    entry = ConfigEntry("log.cleaner.backoff.ms", milliseconds, incremental_operation=AlterConfigOpType.SET)
-    resource = ConfigResource(ResourceType.BROKER, str(BROKER_ID), incremental_configs=[entry])
+    set_config(kafka, ResourceType.BROKER, str(BROKER_ID), "log.cleaner.backoff.ms", milliseconds)
+
+
+def set_config(kafka: KafkaSettings, kind: ResourceType, name: str, key: str, value: str) -> None:
+    entry = ConfigEntry(key, value, incremental_operation=AlterConfigOpType.SET)
+    resource = ConfigResource(kind, name, incremental_configs=[entry])
     admin = AdminClient({**kafka.client_config(), "log_level": 0})
     admin.incremental_alter_configs([resource])[resource].result(30)
 
@@ -70,6 +76,35 @@ def test_a_changelog_deleted_under_a_running_worker_stops_it_before_it_commits(c
     failure = case.failure_of_a_worker(meanwhile=create_again)
     assert isinstance(failure, ConfigError) and "changelog" in str(failure).lower()
     assert sum(case.committed().values()) == 300
+
+
+def test_a_table_topic_made_anew_ends_its_reader_with_a_reason(case: FaultCase) -> None:
+    case.send(50)
+    read: list[Record] = []
+    tables = Tables(clients.table_consumer(case.kafka, case.name), (case.events,), decode_event, read.append)
+    try:
+        tables.read_to_end(30.0)
+        assert len(read) == 50
+        case.create_again(case.events)
+        with pytest.raises(ConfigError, match=f"table topic {case.events.name} was created anew"):
+            poll_for(tables, 30.0)
+    finally:
+        tables.close()
+
+
+def poll_for(tables: Tables, seconds: float) -> None:
+    deadline_s = time.monotonic() + seconds
+    while time.monotonic() < deadline_s:
+        tables.poll(0.1)
+
+
+def test_a_full_restore_slower_than_tombstones_last_stops_the_worker(case: FaultCase) -> None:
+    case.send(300)
+    case.work_off()
+    set_config(case.settings.kafka, ResourceType.TOPIC, case.states.name, "delete.retention.ms", "0")
+    failure = case.failure_of_a_worker("new")
+    assert isinstance(failure, ConfigError)
+    assert f"reading all of {case.states.name} took" in str(failure) and "delete.retention.ms 0" in str(failure)
 
 
 def test_input_trimmed_below_the_committed_offset_stops_the_worker_with_both_offsets(case: FaultCase) -> None:

@@ -1,8 +1,10 @@
 """Transactions on a real broker: a commit is all or nothing, also when the broker refuses one record."""
 
+import gc
 import uuid
 from collections.abc import Iterator
 from contextlib import suppress
+from pathlib import Path
 
 import pytest
 from confluent_kafka import TopicPartition as KafkaTopicPartition
@@ -105,3 +107,32 @@ def test_a_second_producer_of_the_same_id_fences_the_first(kafka: LocalStack, to
         commit(first, topic, b"zombie")
     commit(second, topic, b"live")
     assert committed_values(settings, topic) == [b"live"]
+
+
+def clients_alive() -> int:
+    """How many of librdkafka's clients this process has: each has one thread of this name."""
+    names = []
+    for task in Path("/proc/self/task").iterdir():
+        with suppress(FileNotFoundError):  # it has just ended
+            names.append((task / "comm").read_text().strip())
+    return names.count("rdk:main")
+
+
+def lose_one(kafka: KafkaSettings, topic: str) -> None:
+    """Lose a producer before it reported that a progress record was delivered."""
+    transaction = open_transaction(kafka)
+    with suppress(ProducerLost), transaction:
+        transaction.produce_progress(topic, 0, b"progress")
+        raise ProducerLost("its broker went away")
+
+
+def test_a_lost_producer_leaves_no_client_behind(kafka: LocalStack, topic: str) -> None:
+    gc.collect()
+    before = clients_alive()
+    gc.disable()
+    try:
+        for _ in range(3):
+            lose_one(kafka.settings.kafka, topic)
+    finally:
+        gc.enable()
+    assert clients_alive() == before

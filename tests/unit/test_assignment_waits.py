@@ -12,7 +12,7 @@ from consumers.runtime.store import Position
 from schemas.errors import ConfigError, Retryable, TaskCorrupted
 from schemas.topics import Key, Topic
 
-INPUT = Topic("in", Key.USER_ID, "delete", "")
+INPUT, OTHER = (Topic(name, Key.USER_ID, "delete", "") for name in ("in", "other"))
 COMMITTED = {"in": 3}
 
 
@@ -27,7 +27,9 @@ class Quiet:
 
     def incremental_assign(self, parts: object) -> None: ...
 
-    def committed(self, partitions: Iterable[int]) -> dict[int, dict[str, int]]:
+    def incremental_unassign(self, parts: object) -> None: ...
+
+    def committed(self, partitions: Iterable[int], patience_s: float) -> dict[int, dict[str, int]]:
         return dict.fromkeys(partitions, COMMITTED)
 
     def place(self, topic: str, partition: int, committed: object) -> int:
@@ -44,6 +46,8 @@ class FakeStore:
     def wipe(self) -> None:
         self.held = Position()
 
+    def close(self) -> None: ...
+
 
 class FakeRestorer:
     """Restores at once; `refused` partitions cannot begin, `corrupt` ones fail once while they are read."""
@@ -54,6 +58,7 @@ class FakeRestorer:
         self.refused: set[int] = set()
         self.corrupt: set[int] = set()
         self.progress = COMMITTED
+        self.asked = 0
         self._under_way: dict[int, FakeStore] = {}
 
     @property
@@ -61,6 +66,7 @@ class FakeRestorer:
         return bool(self._under_way)
 
     def start(self, store: FakeStore) -> None:
+        self.asked += 1
         if store.partition in self.refused:
             raise Retryable("the ends are not known")
         self._under_way[store.partition] = store
@@ -142,11 +148,46 @@ def test_a_partition_that_cannot_begin_does_not_hold_up_one_that_is_read(monkeyp
     assert assignment.ready
 
 
+def test_a_silent_broker_is_asked_for_one_partition_a_turn() -> None:
+    restorer, assignment = assigned(0)
+    turns(assignment)
+    restorer.refused = {1, 2, 3}
+    assign(assignment, 1, 2, 3)
+    for turn in range(1, 4):
+        before = restorer.asked
+        assignment.restore_step()
+        assert restorer.asked == before + 1, turn
+    restorer.refused.clear()
+    for task in assignment.tasks.values():
+        task.start_at_s = 0.0
+    turns(assignment)
+    assert assignment.ready
+
+
 def test_alone_it_makes_the_worker_wait() -> None:
     restorer, assignment = assigned(0)
     restorer.refused = {0}
     with pytest.raises(Retryable):
         assignment.restore_step()
+
+
+def test_a_role_is_told_of_a_partition_that_waits_for_an_input_which_moved() -> None:
+    told: list[tuple[object, object]] = []
+    restorer, quiet = FakeRestorer(), Quiet()
+    assignment = Assignment(  # type: ignore[arg-type]
+        quiet, [INPUT, OTHER], FakeStore, restorer, quiet, lambda parts, tasks: told.append((parts, tasks))
+    )
+    both = [KafkaTopicPartition(topic.name, 0) for topic in (INPUT, OTHER)]
+    assignment._on_assign(quiet, both)  # type: ignore[arg-type]
+    turns(assignment)
+    assert assignment.ready
+    assignment._on_revoke(quiet, both[:1])  # type: ignore[arg-type]
+    assert told == [({TopicPartition("in", 0), TopicPartition("other", 0)}, {0})]
+    turns(assignment)
+    assert not assignment.reads(TopicPartition("other", 0))
+    assignment._on_assign(quiet, both[:1])  # type: ignore[arg-type]
+    turns(assignment)
+    assert assignment.reads(TopicPartition("other", 0)) and assignment.ready
 
 
 def test_a_transaction_without_inputs_commits_an_offset_again() -> None:

@@ -32,8 +32,8 @@ class AnewTopic:
 
 def assigned(accept_lost_input: bool) -> tuple[AnewTopic, Assignment]:
     consumer = AnewTopic()
-    placement = Placement(consumer, lambda: None, "group", [INPUT.name], accept_lost_input)  # type: ignore[arg-type,return-value]
-    placement.committed = lambda partitions: {number: {INPUT.name: 100} for number in partitions}  # type: ignore[method-assign]
+    placement = Placement(consumer, [INPUT.name], accept_lost_input)  # type: ignore[arg-type]
+    placement.committed = lambda partitions, patience_s: {number: {INPUT.name: 100} for number in partitions}  # type: ignore[method-assign]
     assignment = Assignment(consumer, [INPUT], None, None, placement, lambda parts, tasks: None)  # type: ignore[arg-type]
     assignment.tasks[0] = Task(0, topics={INPUT.name}, unplaced={INPUT.name})
     assignment.joined = True

@@ -1,13 +1,16 @@
 """The changelog at a moment, stores on disk, and sizes."""
 
+import json
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
 from consumers.runtime.changelog import PROGRESS_KEY, encode_progress
 from consumers.runtime.clients import RawRecord
 from consumers.runtime.store import Position, Store, StoreReader
-from deploy.state_commands import _from_stores
+from deploy.cli import app
+from deploy.state_commands import _from_stores, _stored_states
 from deploy.state_log import FoundStore, LoggedPartition, stores_in
 from deploy.state_size import StateSize
 from deploy.state_verify import compare_store
@@ -98,17 +101,48 @@ def test_percentiles_are_sizes_that_occur() -> None:
     assert StateSize().percentile(0.5) == 0 and StateSize().saving == 0.0
 
 
-def test_a_store_left_behind_does_not_answer_for_who_was_erased_since(tmp_path: Path) -> None:
+@pytest.fixture
+def moved(tmp_path: Path) -> Path:
+    """A project whose partition 0 moved from one worker to another, where ann was erased and cid came back."""
     for owner, offset, value in (("profiler-0", 10, OLD), ("profiler-1", 50, None)):
         store = Store(tmp_path / "state" / owner, 0)
-        store.write({"ann": OLD}, Position(5))
-        store.write({"ann": value}, Position(offset))
+        store.write({"ann": OLD, "cid": OLD}, Position(5))
+        store.write({"ann": value, "cid": OLD if value else NEW}, Position(offset))
         store.close()
     other = Store(tmp_path / "state" / "profiler-1", 1)
     other.write({"bob": NEW}, Position(90))
     other.close()
-    assert _from_stores(tmp_path, "ann") is None
-    found = _from_stores(tmp_path, "bob")
+    return tmp_path
+
+
+def test_a_scan_of_stores_lists_nobody_of_a_store_left_behind(moved: Path) -> None:
+    assert list(_stored_states(moved)) == [(b"cid", NEW), (b"bob", NEW)]
+    ended = CliRunner().invoke(app, ["state", "scan", "--json", "--store", str(moved)])
+    assert [json.loads(line)["user_id"] for line in ended.stdout.splitlines()] == ["cid", "bob"]
+
+
+def test_a_scan_of_stores_has_one_store_open_at_a_time(moved: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened: list[StoreReader] = []
+    most = [0]
+
+    class Counted(StoreReader):
+        def __init__(self, path: Path) -> None:
+            super().__init__(path)
+            opened.append(self)
+            most[0] = max(most[0], len(opened))
+
+        def close(self) -> None:
+            super().close()
+            opened.remove(self)
+
+    monkeypatch.setattr("consumers.runtime.store.StoreReader", Counted)
+    assert len(list(_stored_states(moved))) == 2
+    assert (most, opened) == ([1], [])
+
+
+def test_a_store_left_behind_does_not_answer_for_who_was_erased_since(moved: Path) -> None:
+    assert _from_stores(moved, "ann") is None
+    found = _from_stores(moved, "bob")
     assert found is not None and found[2] == NEW
 
 

@@ -1,6 +1,7 @@
 """What a store's owner and its readers say of damaged files."""
 
 import random
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -31,18 +32,52 @@ def damage(folder: Path, files: str) -> None:
         file.write_bytes(bytes(spoilt) + whole[spoilt:])
 
 
-@pytest.mark.parametrize("files", ["*.blob", "*.sst"])
-def test_the_owner_is_told_to_restore(folder: Path, files: str) -> None:
-    damage(folder, files)
+def remove(folder: Path, files: str) -> None:
+    for file in (folder / "0").glob(files):
+        file.unlink()
+
+
+@pytest.mark.parametrize(("harm", "files"), [(damage, "*.blob"), (damage, "*.sst"), (remove, "*.blob")])
+def test_the_owner_is_told_to_restore(folder: Path, harm: Callable[[Path, str], None], files: str) -> None:
+    harm(folder, files)
     with pytest.raises(TaskCorrupted, match="store of partition 0: a file of it is damaged"):
         Store(folder, 0).load(["user-7"])
 
 
-@pytest.mark.parametrize("files", ["CURRENT", "MANIFEST-*"])
-def test_a_store_that_cannot_be_opened_begins_anew(folder: Path, files: str) -> None:
-    damage(folder, files)
+CLOSED_TO_ALL = [(damage, "CURRENT"), (damage, "MANIFEST-*"), (remove, "CURRENT"), (remove, "MANIFEST-*"), (remove, "*.sst")]
+
+
+@pytest.mark.parametrize(("harm", "files"), CLOSED_TO_ALL)
+def test_a_store_that_cannot_be_opened_begins_anew(folder: Path, harm: Callable[[Path, str], None], files: str) -> None:
+    harm(folder, files)
     store = Store(folder, 0)
     assert store.position() == Position() and store.load(["user-7"]) == {}
+
+
+def test_one_whose_compaction_met_the_damage_can_be_closed_and_wiped(folder: Path) -> None:
+    damage(folder, "*.blob")
+    store = Store(folder, 0)
+    meet(store)
+    store.close()
+    del store
+    store = Store(folder, 0)
+    meet(store)
+    store.wipe()
+    assert store.position() == Position() and store.load(["user-7"]) == {}
+
+
+def meet(store: Store) -> None:
+    """Have damaged files compacted, now or in the background."""
+    with pytest.raises(Exception, match="Corruption"):
+        compact(store)
+
+
+def compact(store: Store) -> None:
+    store._db.set_options({"blob_garbage_collection_age_cutoff": "1.0"})
+    for number in range(4):
+        store.write({f"new-{number}": pack(bytes(1000))}, POSITION)
+        store._db.flush()
+        store._db.compact_range(None, None)
 
 
 def test_one_that_is_in_use_is_not_touched(folder: Path) -> None:
