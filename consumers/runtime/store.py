@@ -41,6 +41,8 @@ BLOOM_BITS = 10
 MIN_BLOB_BYTES = 256
 BLOB_FILE_BYTES, OPEN_FILES = 8 * 1024 * 1024, 256
 """Blobs of 2 GB are open at once: those of more than a million users."""
+BLOB_READAHEAD_BYTES = 2 * 1024 * 1024
+"""A compaction moves most of the blobs it reads: read one by one they took a fifth more of its CPU time."""
 OLDEST_BLOBS = 0.5
 """The share of blob files whose live states a compaction moves on, so that what was overwritten beside them is freed."""
 MOST_NEW_PERCENT = 50
@@ -236,6 +238,7 @@ def _keep_values_apart(options: Options) -> None:
     options.set_blob_compression_type(DBCompressionType.none())  # states come packed
     options.set_enable_blob_gc(True)
     options.set_blob_gc_age_cutoff(OLDEST_BLOBS)
+    options.set_blob_compaction_readahead_size(BLOB_READAHEAD_BYTES)
     options.set_compaction_style(DBCompactionStyle.universal())  # rewrites all keys seldom, where levels do each time
     options.set_level_zero_file_num_compaction_trigger(RUNS_BEFORE_COMPACTION)
     options.set_level_zero_slowdown_writes_trigger(FILES_BEFORE_SLOWDOWN)
