@@ -247,7 +247,11 @@ def _keep_values_apart(options: Options) -> None:
 
 def _is_damage(failure: str) -> bool:
     """Whether RocksDB says that what it read is not what it wrote, or gone; rocksdict passes on its words alone."""
-    return failure.startswith("Corruption") or "No such file or directory" in failure
+    return failure.startswith("Corruption") or _is_gone(failure)
+
+
+def _is_gone(failure: str) -> bool:
+    return "No such file or directory" in failure
 
 
 def _encode(position: Position) -> bytes:
@@ -306,8 +310,11 @@ class StoreReader:
 
     def _unreadable(self, failure: str) -> ConfigError:
         failure = re.sub(rf"{re.escape(str(self._links))}/\d+", str(self._path), failure)
-        advice = "; delete this folder while its worker is off: the worker restores it from the changelog"
-        return ConfigError(f"cannot read the store {self._path}: {failure}{advice if _is_damage(failure) else ''}")
+        advice = ""
+        if _is_damage(failure):
+            moved = "its worker may just have put this into other files: ask again, or " if _is_gone(failure) else ""
+            advice = f"; {moved}delete this folder while its worker is off: the worker restores it from the changelog"
+        return ConfigError(f"cannot read the store {self._path}: {failure}{advice}")
 
     def _look_up(self, key: bytes) -> bytes | None:
         try:

@@ -98,6 +98,13 @@ def test_readers_say_which_folder_to_delete_and_do_not_end_in_silence(folder: Pa
         reader.get(b"user-7")
 
 
+def test_readers_of_a_file_that_is_gone_say_that_the_worker_may_have_moved_it(folder: Path) -> None:
+    with StoreReader(folder / "0") as reader:
+        remove(folder, "*.blob")
+        with pytest.raises(ConfigError, match="may just have put this into other files"):
+            reader.get(b"user-7")
+
+
 def test_whole_ones_give_everything(folder: Path) -> None:
     with StoreReader(folder / "0") as reader:
         assert dict(reader.states()).keys() == USERS.keys()
