@@ -271,6 +271,14 @@ def _unlogged() -> WriteOptions:
     return options
 
 
+def _link(name: Path, file: Path) -> None:
+    """Another name for a file, which stays when its owner deletes it; on another disk a pointer, which may come to nothing."""
+    try:
+        name.hardlink_to(file)
+    except OSError:
+        name.symlink_to(file.resolve())
+
+
 OPEN_ATTEMPTS = 20
 
 
@@ -300,7 +308,7 @@ class StoreReader:
             links.mkdir()
             for file in path.iterdir():
                 if file.name != "rocksdict-config.json":
-                    (links / file.name).symlink_to(file.resolve())
+                    _link(links / file.name, file)
             try:
                 return Rdict(str(links), Options(raw_mode=True), access_type=AccessType.read_only())
             except Exception as error:  # rocksdict raises bare Exception; the owner may have changed files meanwhile

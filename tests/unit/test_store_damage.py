@@ -2,7 +2,9 @@
 
 import random
 from collections.abc import Callable
+from errno import EXDEV
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 
@@ -98,7 +100,15 @@ def test_readers_say_which_folder_to_delete_and_do_not_end_in_silence(folder: Pa
         reader.get(b"user-7")
 
 
-def test_readers_of_a_file_that_is_gone_say_that_the_worker_may_have_moved_it(folder: Path) -> None:
+def test_readers_keep_what_the_owner_deletes_meanwhile(folder: Path) -> None:
+    with StoreReader(folder / "0") as reader:
+        for files in ("*.blob", "*.sst", "*.log", "MANIFEST-*"):
+            remove(folder, files)
+        assert dict(reader.states()).keys() == USERS.keys()
+
+
+def test_across_disks_they_say_that_the_worker_may_have_moved_it(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Path, "hardlink_to", Mock(side_effect=OSError(EXDEV, "Invalid cross-device link")))
     with StoreReader(folder / "0") as reader:
         remove(folder, "*.blob")
         with pytest.raises(ConfigError, match="may just have put this into other files"):
