@@ -1,6 +1,8 @@
 """A real broker and a real Triton for the tests that need them; started once for the whole run."""
 
+import gc
 import os
+import time
 from collections.abc import Iterator
 
 import hypothesis
@@ -12,11 +14,22 @@ from deploy.local.triton import wheel_folder
 from deploy.topics import ensure_topics
 from schemas.errors import ConfigError
 from schemas.settings import KafkaSettings, Settings
+from tests.clients_alive import clients_alive
 
 PARTITIONS = 4
+CLIENTS_END_WITHIN_S = 15.0
 
 hypothesis.settings.register_profile("portrait", deadline=None)  # a busy machine is not a fault of the code
 hypothesis.settings.load_profile("portrait")
+
+
+def pytest_sessionfinish() -> None:
+    """Let Kafka clients end that tests left behind. A process that exits while one of librdkafka's threads ends may die of a
+    segmentation fault: both free what OpenSSL keeps of the thread, and at exit it takes no lock (`init_thread_deregister`)."""
+    gc.collect()
+    deadline_s = time.monotonic() + CLIENTS_END_WITHIN_S
+    while clients_alive() and time.monotonic() < deadline_s:
+        time.sleep(0.1)
 
 
 @pytest.fixture(scope="session")
