@@ -8,6 +8,6 @@ def clients_alive() -> int:
     """How many of its clients there are: each has one thread of this name."""
     names = []
     for task in Path("/proc/self/task").iterdir():
-        with suppress(FileNotFoundError):  # it has just ended
+        with suppress(FileNotFoundError, ProcessLookupError):  # it has just ended
             names.append((task / "comm").read_text().strip())
     return names.count("rdk:main")
