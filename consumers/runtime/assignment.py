@@ -177,13 +177,9 @@ class Assignment:
         self._turn_ms = now_ms()
         if all(self._runs(task) for task in self.tasks.values()):
             return
-        for task in self.tasks.values():
-            if (
-                not task.restoring
-                and self._whole(task)
-                and time.monotonic() >= task.start_at_s
-                and not self._try_to_start(task)
-            ):
+        waiting = (task for task in self.tasks.values() if not task.restoring and self._whole(task))
+        for task in [task for task in waiting if time.monotonic() >= task.start_at_s]:
+            if not self._try_to_start(task):
                 break  # each question to a silent broker takes its time, and nothing is polled meanwhile
         self._restore()
         unproved = [task for task in self.tasks.values() if task.read and not task.restored and self._whole(task)]
@@ -192,7 +188,7 @@ class Assignment:
             self._pause_what_waits()
 
     def _try_to_start(self, task: Task) -> bool:
-        """Begin to restore. While others have work, one whose ends the broker does not tell is asked for again later."""
+        """Begin to restore. While others have work, one whose ends the broker does not tell is asked for later: then False."""
         try:
             self._start_restore(task)
             return True

@@ -42,7 +42,7 @@ MIN_BLOB_BYTES = 256
 BLOB_FILE_BYTES, OPEN_FILES = 8 * 1024 * 1024, 256
 """Blobs of 2 GB are open at once: those of more than a million users."""
 BLOB_READAHEAD_BYTES = 2 * 1024 * 1024
-"""A compaction moves most of the blobs it reads: read one by one they took a fifth more of its CPU time."""
+"""A compaction reads its blobs in the order in which they lie; without this it asks the system for each of them."""
 OLDEST_BLOBS = 0.5
 """The share of blob files whose live states a compaction moves on, so that what was overwritten beside them is freed."""
 MOST_NEW_PERCENT = 50
@@ -53,7 +53,7 @@ RUNS_BEFORE_COMPACTION, FILES_BEFORE_SLOWDOWN = 2, 64
 EQUAL_RUNS_MERGED, MOST_RUNS = 4, 12
 """Without RocksDB's bound of as many runs as are asked about: newer ones are merged by fours."""
 COMPACTED_AT_CLOSE_BYTES = 32 * 1024 * 1024
-"""Blobs that take no time: those of some ten thousand users."""
+"""Blobs that are moved in no time: those of some ten thousand users. Of larger stores what is overwritten is freed in time."""
 MEMTABLE_BYTES = 32 * 1024 * 1024
 MEMTABLE_FILTER_SHARE = 0.005
 """Of a memtable, for a filter of its keys: with many users most states that are asked for have left it, and are not looked for
@@ -214,7 +214,7 @@ class Store:
     def close(self) -> None:
         """Put what is in memory into files, which the next opening would do first, and release them.
 
-        A tenth of a second at most.
+        It takes some tenths of a second at most.
         """
         try:
             self._db.flush()

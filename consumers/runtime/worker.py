@@ -49,6 +49,8 @@ TABLES_BUDGET_S = 120.0
 LEAVE_BUDGET_S = 60.0
 COMPRESSION, HARDER_COMPRESSION = "lz4", "zstd"
 """The second once a dead letter needs it: it costs more at each event."""
+LETTER_FITS_BYTES = 64 * 1024
+"""Such dead letters fit into any topic, and their delivery is not watched: there may be as many as messages."""
 
 PackedStates = dict[StateKey, Packed | None]
 """What a commit puts on the changelog and into the stores; None is a tombstone."""
@@ -305,9 +307,10 @@ class Worker:
         for topic, key, message in outputs.records:
             value = encode(message) if isinstance(message, BaseModel) else message
             transaction.produce(topic.name, key.encode(), value, headers=headers)
+        refused = partial(_note_refused, self._refused_letters)
         for letter in intake.dead_letters:
-            noted = partial(_note_refused, self._refused_letters)
-            transaction.produce(DEAD_LETTERS.name, letter.key, letter.value, headers=letter.headers, on_delivery=noted)
+            watched = refused if len(letter.value or b"") > LETTER_FITS_BYTES else None
+            transaction.produce(DEAD_LETTERS.name, letter.key, letter.value, headers=letter.headers, on_delivery=watched)
         return touched, packed
 
     def _finish(self, transaction: Transaction) -> None:

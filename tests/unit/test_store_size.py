@@ -14,6 +14,9 @@ OVERWRITTEN = 16
 TIMES_ALIVE = 6
 """So small a store has a large fixed part: files not yet compacted. Unless compaction is asked for it is 10."""
 
+FEW_STATES, TIMES_ALIVE_CLOSED = 3_000, 1.2
+"""Not written out or not compacted they are twice as much, with nothing freed after the restore 6 times."""
+
 SETTLED_WITHIN_S = 30.0
 """Compaction has the time that nobody else wants, and is behind when others keep the machine busy."""
 
@@ -30,6 +33,19 @@ def test_what_is_overwritten_is_freed(tmp_path: Path) -> None:
         time.sleep(0.5)
     store.close()
     assert held_bytes < TIMES_ALIVE * STATES * STATE_BYTES
+
+
+def test_a_restore_hinders_no_freeing_and_a_stop_leaves_hardly_more_than_what_is_alive(tmp_path: Path) -> None:
+    chance = random.Random(1)
+    keys = [f"user-{number}" for number in range(FEW_STATES)]
+    store = Store(tmp_path, 0, StoreMemory(8 << 20))
+    store.restore({key.encode(): chance.randbytes(STATE_BYTES) for key in keys}, Position(1))
+    store.record_position(Position(1))
+    for _ in range(10 * OVERWRITTEN):
+        store.write({key: chance.randbytes(STATE_BYTES) for key in chance.sample(keys, FEW_STATES // 10)}, Position(1))
+    store.close()
+    assert bytes_of(tmp_path) < TIMES_ALIVE_CLOSED * FEW_STATES * STATE_BYTES
+    assert len(Store(tmp_path, 0).load(keys)) == FEW_STATES
 
 
 def bytes_of(folder: Path) -> int:
