@@ -1,24 +1,19 @@
 """The refresh gate: whether a text is asked for after a micro-batch, and what it is to say. Pure; the profiler asks it."""
 
-from collections import Counter
 from typing import NamedTuple
-
-from msgspec.structs import replace
 
 from consumers.catalogue import Catalogue
 from consumers.consent import consents
-from consumers.drift import age_of_text_ms, events_known, history_drift
+from consumers.drift import age_of_text_ms, history_drift
 from consumers.overlay import Touched
-from consumers.refresh import LASTING, PRIORITY, Reason, enough_for_a_text, profile_language, refresh_reason, statement_topics
-from consumers.statements.feedback import event_weight, is_refusal
+from consumers.refresh import PRIORITY, Reason, enough_for_a_text, profile_language, refresh_reason
+from consumers.statements.feedback import event_weight
 from consumers.statements.interests import InterestRules
 from consumers.statements.statements import statements
 from schemas.messages import Language, ProfileRequest, Statement
-from schemas.settings import FoldSettings, Settings
-from schemas.state import ItemCount, UserState
+from schemas.settings import Settings
+from schemas.state import UserState
 
-LEAST_REFUSALS = 2
-"""Refusals of items with a tag that make it the tag that is refused."""
 CLEAR_DISLIKE = -4.0
 """An event that weighs so little is looked at at once, as is what the user wrote: it may have reversed what the text says."""
 
@@ -44,47 +39,15 @@ def wanted_text(
     items, vocabulary = catalogue.items, catalogue.vocabulary
     stated = statements(state, items, rules, vocabulary)
     drift, age_ms = _drift(state, catalogue, rules, settings), age_of_text_ms(state)
-    refused = _refused_tags(state, catalogue, settings.fold)
-    reason = refresh_reason(state, stated, settings, told, drift, age_ms, refused=refused)
-    back = settings.profiler.settle_events
-    if reason in LASTING and 0 < back < len(state.events) and not (reason == "reversed" and _commented(user)):
-        before = statement_topics(statements(_as_of(state, back, settings.fold), items, rules, vocabulary))
-        reason = refresh_reason(state, stated, settings, told, drift, age_ms, before, refused)
+    reason = refresh_reason(state, stated, settings, told, drift, age_ms)
     if reason is None:
         return None
     return WantedText(reason, profile_language(state, items, settings.profiler.default_language), stated)
 
 
 def _commented(user: Touched) -> bool:
-    """Whether the user has just written something: what that turns has no need to last."""
+    """Whether the user has just written something."""
     return any(event.type == "comment" and event.text for event in user.events)
-
-
-def _refused_tags(state: UserState, catalogue: Catalogue, rules: FoldSettings) -> frozenset[str]:
-    """Tags, case-folded, that several refused items have in common, one of them refused since the last text."""
-    if state.profile is None:
-        return frozenset()
-    known = events_known(state)
-    since: set[str] = set()
-    counts: Counter[str] = Counter()
-    for place, event in enumerate(state.events):
-        item = catalogue.items.get(event.item_id) if event.item_id is not None else None
-        if item is not None and is_refusal(event, rules.type_weights):
-            tags = {tag.casefold() for tag in item.tags}
-            counts.update(tags)
-            since |= tags if place >= known else set()
-    return frozenset(tag for tag in since if counts[tag] >= LEAST_REFUSALS)
-
-
-def _as_of(state: UserState, back: int, rules: FoldSettings) -> UserState:
-    """The state without its newest `back` events, as far as statements look at it."""
-    items = dict(state.items)
-    for event in state.events[-back:]:
-        count = items.get(event.item_id) if event.item_id is not None else None
-        if count is not None and event.item_id is not None:
-            weight_milli = round(1000 * event_weight(event.type, event.value, rules.type_weights))
-            items[event.item_id] = ItemCount(count.weight_milli - weight_milli, count.last_event_time_ms)
-    return replace(state, events=state.events[:-back], items=items)
 
 
 def _drift(state: UserState, catalogue: Catalogue, rules: InterestRules, settings: Settings) -> float:

@@ -12,10 +12,11 @@ from typing import NamedTuple, Protocol
 from consumers.inference import Generation, Sampling, Vectors
 from consumers.runtime.backoff import Backoff
 from consumers.runtime.processor import Batch, Output, Outputs, Record, StateKey, TopicPartition
-from consumers.texts.profile_jobs import PLAIN_VERSION, PartWork, ProfileJob, profile_of
+from consumers.texts.profile_jobs import PLAIN_VERSION, FactWork, ProfileJob, profile_of
 from consumers.texts.prompts import max_tokens
 from consumers.texts.request_queue import Backlog, Queued, Rank, RequestQueue
 from consumers.texts.text_budget import TextBudget
+from consumers.texts.words import WordMemory
 from schemas import metrics
 from schemas.errors import BadMessage, Retryable
 from schemas.messages import ProfileRequest, UserProfile
@@ -58,14 +59,14 @@ class _InFlight(NamedTuple):
 
     future: Future[Generation]
     job: ProfileJob
-    work: PartWork
+    work: FactWork
 
 
 class Narrator:
     """The Processor of the slow path; see `consumers.runtime.processor.Processor`.
 
-    A request waits in the backlog until the model may be asked for its first sentence, and is a job from then on. Plain ones,
-    which the model is not asked for as it does not know their language, never wait for it.
+    A request waits in the backlog until the model may be asked for its first fact, and is a job from then on. Those that need
+    nothing of the model never wait for it: their facts were worded before, or it does not know their language.
     """
 
     name = "narrator"
@@ -78,6 +79,7 @@ class Narrator:
         self._settings = settings
         self._backlog = Backlog()
         self._budget = TextBudget(settings.narrator)
+        self._words = WordMemory(settings.narrator.remembered_facts)
         self._full = False
         self._jobs: dict[StateKey, ProfileJob] = {}
         self._sent_at_ms: dict[StateKey, int] = {}  # of every request in the backlog or a job, as its topic counts its age
@@ -119,6 +121,8 @@ class Narrator:
                 del self._jobs[key]
                 self._sent_at_ms.pop(key, None)
             metrics.PROFILES.inc()
+            for work in job.works:
+                metrics.FACTS_WORDED.labels(source=work.source).inc()
             for sentence in profile.summary:
                 metrics.SENTENCES.labels(source=sentence.source, language=profile.language).inc()
         self._published = []
@@ -130,6 +134,7 @@ class Narrator:
         """Their requests will come again, here or at another worker."""
         for partition in partitions:
             self._backlog.drop_partition(partition)
+            self._words.forget_partition(partition)
         for key in [key for key in self._jobs if key[0] in partitions]:
             self._drop(key)
         self._sent_at_ms = {key: at for key, at in self._sent_at_ms.items() if key[0] not in partitions}
@@ -156,11 +161,11 @@ class Narrator:
             metrics.SUPERSEDED.inc()
             known = None
         if record.message is None:
+            self._words.forget(key)
             outputs.records.append(Output(USER_PROFILES, record.key, None))
         elif known is None and isinstance(record.message, ProfileRequest):
-            is_plain = self._job(Queued(record.partition, record.offset, record.message)).finished
-            if is_plain:
-                self._backlog.plain.put(record.partition, record.offset, record.message)
+            if self._job(Queued(record.partition, record.offset, record.message)).finished:
+                self._backlog.ready.put(record.partition, record.offset, record.message)
             else:
                 ready_at_s = self._budget.ready_at_s(key, record.message.priority)
                 self._backlog.for_llm.put(record.partition, record.offset, record.message, ready_at_s)
@@ -168,7 +173,7 @@ class Narrator:
 
     def _job(self, queued: Queued) -> ProfileJob:
         limits = self._settings.narrator
-        return ProfileJob.of(queued.request, queued.partition, queued.offset, limits.llm_languages, limits.prompt)
+        return ProfileJob.of(queued.request, queued.partition, queued.offset, limits.llm_languages, limits.prompt, self._words)
 
     def _offset(self, key: StateKey) -> int | None:
         """Where the user's request was read that is not answered yet."""
@@ -245,12 +250,17 @@ class Narrator:
                 self._in_flight.append(_InFlight(future, job, work))
 
     def _most_urgent(self, waiting: list[tuple[Rank, ProfileJob]], now_s: float) -> ProfileJob | None:
-        """The next of the jobs in work, a heap, or of the queue, as far as the budget goes."""
+        """The next of the jobs in work, a heap, or of the queue, as far as the budget goes.
+
+        One of the queue whose facts others have had worded meanwhile needs nothing any more.
+        """
         queue, allowed = self._backlog.for_llm, self._budget.allows(now_s)
         queued = queue.first_rank() if allowed else None
         if waiting and (queued is None or waiting[0][0] < queued):
             return heapq.heappop(waiting)[1]
         job = self._start(queue, self._budget.turn_of_oldest) if allowed else None
+        while job is not None and job.finished:
+            job = self._start(queue, self._budget.turn_of_oldest)
         if job is not None:
             self._budget.begin((job.partition, job.request.user_id), now_s)
             waited_s = time.time() - job.request.requested_at_ms / 1000
@@ -266,9 +276,9 @@ class Narrator:
         job = self._jobs[queued.partition, queued.request.user_id] = self._job(queued)
         return job
 
-    def _sampling(self, job: ProfileJob, work: PartWork) -> Sampling:
+    def _sampling(self, job: ProfileJob, work: FactWork) -> Sampling:
         """The likeliest words; a model that was not tuned is given more freedom at a second attempt."""
-        tokens = min(self._settings.narrator.max_tokens, max_tokens(work.part, job.request.statements))
+        tokens = min(self._settings.narrator.max_tokens, max_tokens(work.fact, job.request.statements))
         urgent = job.request.priority
         if work.attempt and job.style == "few_shot":
             return Sampling(tokens, temperature=0.7, top_p=0.9, seed=work.attempt, stop=("\n",), priority=urgent)
@@ -288,8 +298,8 @@ class Narrator:
         if self._encoder_backoff.waiting:
             return
         finished = [job for job in self._jobs.values() if job.finished][: self._settings.triton.max_batch]
-        while len(finished) < self._settings.triton.max_batch and (job := self._start(self._backlog.plain)) is not None:
-            finished.append(job)
+        while len(finished) < self._settings.triton.max_batch and (job := self._start(self._backlog.ready)) is not None:
+            finished += [job] if job.finished else []
         if not finished:
             return
         try:
@@ -310,7 +320,14 @@ class Narrator:
         now_ms = int(time.time() * 1000)
         by_llm = any(job.by_llm for job in jobs)
         version = self._inference.model_version(PROFILE_LLM.name) if by_llm else PLAIN_VERSION
-        profiles = [profile_of(job, version, now_ms) for job in jobs]
+        if by_llm:
+            self._words.of_version(version)
+        profiles = []
+        for job in jobs:
+            profile, faults = profile_of(job, version, now_ms)
+            profiles.append(profile)
+            for kind in {fault.kind for fault in faults}:
+                metrics.GROUNDING_FAILURES.labels(reason=kind).inc()
         vectors = self._inference.encode_texts([profile.text for profile in profiles])
         return [
             (job, profile.model_copy(update={"text_vector": [round(float(x), 6) for x in vector] if vector.any() else []}))

@@ -1,6 +1,6 @@
 """Why a user's profile text is asked for again: because what it says has changed, not because something happened."""
 
-from collections.abc import Sequence, Set
+from collections.abc import Sequence
 from typing import Literal
 
 from consumers.consent import consents
@@ -18,15 +18,7 @@ PRIORITY: dict[Reason, int] = {
 """`ProfileRequest.priority` by reason: the user's own word first, then users without a profile."""
 
 MAIN_LIKES = 3
-"""Likes at the head of the list, which every text names."""
-CLEAR = 4.0
-"""What a difference counts for that statements call a trend: a new or rising like, or one that fades."""
-VAGUE = 0.1
-"""What it counts for when a like or dislike only trades places with others."""
-NEWS_STRENGTH = 0.38
-"""A like on its way up counts as CLEAR from here on: weaker ones are gone again too often to be worth a text."""
-LASTING: frozenset[Reason] = frozenset({"reversed", "changed"})
-"""Reasons from events alone, which come and go with them: they hold when they held some events ago too."""
+"""Likes at the head of the list: that one of them came or went is told, however steady it is."""
 
 
 def refresh_reason(
@@ -36,16 +28,11 @@ def refresh_reason(
     told: bool = False,
     drift: float = 0.0,
     age_ms: int = 0,
-    earlier: Sequence[str] | None = None,
-    refused: Set[str] = frozenset(),
 ) -> Reason | None:
     """Why a new text should be asked for, or None. Without consent for the purpose `profile` there is never a reason.
 
-    What the user said themselves counts at once; `told` says that they have just edited, muted or declared something. Other
-    differences between statements and text count the sooner the more there are, and only those that were there `earlier`, in
-    the topics of some events ago, where these are given. `drift` and `age_ms` are how far the user has moved since the text,
-    and how old it is (`consumers.drift`). `refused` are tags, case-folded, of what they turned down by a button or in so many
-    words since the text: a like that went with that need not have been gone earlier.
+    `told` says that the user has just edited, muted or declared something. `drift` and `age_ms` are how far they have moved
+    since the text, and how old it is (`consumers.drift`).
     """
     if not statements or not consents(state, "profile", settings.fold):
         return None
@@ -57,18 +44,15 @@ def refresh_reason(
         return "edited"
     if declared_language(state) not in (None, profile.language) or _told_differ(now, then, told):
         return "declared"
-    if _turned_down(now, then, refused):
+    if _reversed(now, then):
         return "reversed"
-    if _reversed(now, then) and (earlier is None or _reversed(earlier, then)):
-        return "reversed"
-    difference = differences(statements, then, earlier)
-    return _outdated(difference, state.event_count - profile.events_seen, settings.profiler, drift, age_ms)
-
-
-def _outdated(difference: float, new_events: int, rules: ProfilerSettings, drift: float, age_ms: int) -> Reason | None:
-    """Reasons that wait until there is enough of them. However long it is, a small difference alone is none."""
-    if min(new_events, rules.refresh_events) * difference >= rules.refresh_events:
+    if _changed(statements, then):
         return "changed"
+    return _outdated(state.event_count - profile.events_seen, settings.profiler, drift, age_ms)
+
+
+def _outdated(new_events: int, rules: ProfilerSettings, drift: float, age_ms: int) -> Reason | None:
+    """Reasons that wait until there is enough of them."""
     if drift >= rules.refresh_drift and new_events >= rules.refresh_drift_events:
         return "drifted"
     if age_ms >= rules.refresh_age_h * 3_600_000 and new_events > 0:
@@ -76,35 +60,15 @@ def _outdated(difference: float, new_events: int, rules: ProfilerSettings, drift
     return "grown" if new_events >= rules.refresh_grown_events else None
 
 
-def differences(statements: Sequence[Statement], then: Sequence[str], earlier: Sequence[str] | None = None) -> float:
-    """How far the likes and dislikes that hold now are from a text's topics: main ones that came, and its main ones that went.
+def _changed(statements: Sequence[Statement], then: Sequence[str]) -> bool:
+    """Whether a like came that is a main one or on its way up, or one that the text names is none any more, or fades.
 
-    A like that the text names somewhere may trade places without a text. What statements call new, rising or fading counts
-    CLEAR, what has no trend 1, and what only came or went among others VAGUE. Habits count nothing: they follow from the rest,
-    and the next text tells of them. Given the topics that held `earlier`, only what they say too counts.
+    Likes may trade places, and one that is neither may come untold. Habits and titles count nothing: the next text tells them.
     """
-    known, topics = set(then), statement_topics(statements)
-    likes = [s for s in statements if s.stance == "likes" and s.trend != "fading"]
-    came = [s for at, s in enumerate(likes) if at < MAIN_LIKES or _is_news(s)]
-    came = [statement for statement in came if _topic(statement) not in known and _held(_topic(statement), earlier)]
-    went = [topic for topic in _likes(then)[:MAIN_LIKES] if topic not in topics and topic not in (earlier or ())]
-    disliked = [topic for topic in topics if topic.startswith("dislikes:") and topic not in known and _held(topic, earlier)]
-    other = VAGUE if any(statement.trend for statement in statements) else 1.0
-    return (
-        sum(CLEAR if _is_news(statement) else other for statement in came)
-        + sum(CLEAR if topic.replace("likes:", "fades:", 1) in topics else other for topic in went)
-        + sum(VAGUE for _ in disliked)
-    )
-
-
-def _is_news(like: Statement) -> bool:
-    """Whether a like is on its way up, and strong enough by now that it will hardly be gone again soon."""
-    return like.trend in ("new", "rising") and like.strength >= NEWS_STRENGTH
-
-
-def _held(topic: str, earlier: Sequence[str] | None) -> bool:
-    """Whether the topic held earlier, a like among the main ones or next to them."""
-    return earlier is None or topic in (_likes(earlier) if topic.startswith("likes:") else earlier)
+    likes = [statement for statement in statements if statement.stance == "likes" and statement.trend != "fading"]
+    came = (s for at, s in enumerate(likes) if at < MAIN_LIKES or s.trend in ("new", "rising"))
+    held = {_topic(statement) for statement in likes}
+    return any(_topic(statement) not in then for statement in came) or any(topic not in held for topic in _likes(then))
 
 
 def statement_topics(statements: Sequence[Statement]) -> list[str]:
@@ -149,12 +113,6 @@ def _reversed(now: Sequence[str], then: Sequence[str]) -> bool:
     turned = {"likes": "dislikes", "fades": "dislikes", "dislikes": "likes"}
     opposites = {f"{turned[stance]}:{tag}" for stance, _, tag in (topic.partition(":") for topic in then) if stance in turned}
     return not opposites.isdisjoint(now)
-
-
-def _turned_down(now: Sequence[str], then: Sequence[str], refused: Set[str]) -> bool:
-    """Whether the text names a like that was refused since and no longer holds."""
-    tags = [topic.removeprefix("likes:") for topic in _likes(then)] if refused else []
-    return any(tag.casefold() in refused and f"likes:{tag}" not in now for tag in tags)
 
 
 def _own_words_differ(state: UserState, profile: ProfileRef, differing: set[str]) -> bool:

@@ -58,6 +58,11 @@ ITEMS_WAITING = Gauge("portrait_items_waiting", "Items read and not encoded yet"
 NARRATOR_QUEUE = Gauge("portrait_narrator_queue_users", "Users waiting for a profile text")
 PROFILES = Counter("portrait_profiles", "Profiles published")
 SENTENCES = Counter("portrait_profile_sentences", "Sentences published, by who wrote them", ["source", "language"])
+FACTS_WORDED = Counter(
+    "portrait_profile_facts",
+    "Facts of published texts: worded by the LLM for this text, remembered from another, in fixed words, or left out",
+    ["source"],
+)
 GROUNDING_FAILURES = Counter("portrait_grounding_failures", "Texts refused by the grounding check", ["reason"])
 TEXTS_BEGUN = Counter("portrait_texts_begun", "Profile texts begun, an LLM call each, by why they were asked for", ["reason"])
 TEXT_WAIT_SECONDS = Histogram(

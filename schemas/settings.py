@@ -151,11 +151,7 @@ class ProfilerSettings(Group):
     )
     default_language: Language = "en"
     min_events: int = Field(3, ge=1, description="events before the first profile, unless tags are declared")
-    look_events: int = Field(3, ge=1, description="events of a user between two looks at whether their text still holds")
-    refresh_events: int = Field(
-        20, ge=1, description="new events, times differences between statements and text, that ask for a new text"
-    )
-    settle_events: int = Field(3, ge=0, description="a difference counts when it was there so many events ago too; 0: at once")
+    look_events: int = Field(1, ge=1, description="events of a user between two looks at whether their text still holds")
     refresh_drift: float = Field(1.0, gt=0, description="1 - cosine between history then and now that asks for one; 2: never")
     refresh_drift_events: int = Field(30, ge=1, description="new events before drift is asked about")
     refresh_age_h: float = Field(24.0 * 180, gt=0, description="age of a text, in event time, that asks for a new one")
@@ -186,6 +182,9 @@ class NarratorSettings(Group):
         "tuned", description="`few_shot` shows examples to a model that is neither tuned on our prompts nor large"
     )
     max_tokens: int = Field(320, ge=8, description="longest sentence")
+    remembered_facts: int = Field(
+        50_000, ge=0, description="facts whose words are remembered: a text of such facts alone takes no call of the model"
+    )
     queue_limit: int = Field(50_000, ge=1, description="users waiting for a text; beyond it reading pauses")
     queue_mb: int = Field(64, ge=1, description="megabytes of waiting requests; beyond it reading pauses")
     calls_per_s: float = Field(0.0, ge=0, description="profile texts begun a second, shared by all users; 0: no limit")

@@ -46,7 +46,6 @@ from consumers.texts.grounding_words import (
     UNLIKED,
     VIEWED,
 )
-from consumers.texts.parts import MAIN_LIKES
 from consumers.texts.prompt_texts import TEXTS
 from schemas.messages import Language, Statement
 
@@ -108,7 +107,7 @@ def check(text: str, statements: Sequence[Statement], language: Language) -> lis
 def read(text: str, statements: Sequence[Statement], language: Language, required: Sequence[int] | None = None) -> Reading:
     """The reading of the text with the fewest faults, and what the text leaves out.
 
-    `required` are the indexes of the statements it must name; without, the main likes, or the dislikes when there are none.
+    `required` are the indexes of the statements it must name; without, the likes, or the dislikes when there are none.
     """
     if not text.strip():
         return Reading([Fault("empty", "")], [])
@@ -316,9 +315,9 @@ def _names_said_twice(words: Sequence[Piece], language: Language) -> Iterator[Fa
 
 
 def _required(statements: Sequence[Statement]) -> list[int]:
-    """The statements a text cannot leave out: the main interests that do not fade; without any, the dislikes."""
+    """The statements a text cannot leave out: interests that do not fade; without any, the dislikes."""
     likes = [index for index, statement in enumerate(statements) if statement.stance == LIKES and statement.trend != "fading"]
-    return likes[:MAIN_LIKES] or [index for index, statement in enumerate(statements) if statement.stance == DISLIKES]
+    return likes or [index for index, statement in enumerate(statements) if statement.stance == DISLIKES]
 
 
 def _named(statement: Statement, language: Language) -> str:

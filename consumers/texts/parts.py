@@ -1,4 +1,4 @@
-"""A profile's sentences: which statements each is to tell, and those facts as a sheet of clean names."""
+"""A profile's sentences: which statements each is to tell, what the model words of them, and those facts as clean names."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -8,7 +8,6 @@ from consumers.texts.prompt_texts import GROUPS, TEXTS, Group, PartKind
 from consumers.texts.wording import columns, kind_of_work, quoted
 from schemas.messages import Language, Statement
 
-MAIN_LIKES = 3
 MAX_DISLIKES = 3
 MAX_TRENDS = 4
 MAX_HABITS = 5
@@ -26,7 +25,7 @@ MOST_TELLING: tuple[Group, ...] = ("gone", "back", "new", "rising", "fading")
 
 
 class Part(NamedTuple):
-    """One sentence to write. `statements` are indexes of what it is to say, `basis` also of what its words may rest on."""
+    """What is told together. `statements` are indexes of what it is to say, `basis` also of what its words may rest on."""
 
     kind: PartKind
     statements: tuple[int, ...]
@@ -53,8 +52,7 @@ def parts(statements: Sequence[Statement]) -> list[Part]:
     }
     trends = _trends(statements)
     chosen: dict[PartKind, list[int]] = {
-        "about": [i for i in of["likes"] if statements[i].trend != "fading"][:MAIN_LIKES]
-        + of["is"],  # that is told as a change
+        "about": [i for i in of["likes"] if i not in trends and statements[i].trend != "fading"] + of["is"],
         "trends": trends,
         "dislikes": [index for index in of["dislikes"] if index not in trends][:MAX_DISLIKES],
         "habits": [i for i, s in enumerate(statements) if s.stance == "habit" and s.topic in GROUPS and s.value][:MAX_HABITS],
@@ -66,6 +64,19 @@ def parts(statements: Sequence[Statement]) -> list[Part]:
     return [
         Part(kind, tuple(told), tuple(told) if kind == "about" else (*told, *gender)) for kind, told in chosen.items() if told
     ]
+
+
+def facts_of(part: Part, statements: Sequence[Statement]) -> list[Part]:
+    """What the model words of a part, each for itself: who the user is, and every other fact.
+
+    Nothing but the fact decides the words of one, so they are worded once for all users (`consumers.texts.words`).
+    """
+    declared = tuple(index for index in part.statements if statements[index].stance == "is")
+    others = [Part(part.kind, (index,), (index,)) for index in part.statements if index not in declared]
+    only_gender = all(statements[index].topic == "gender" for index in declared)
+    if not declared or (only_gender and others):  # the pronoun says it
+        return others
+    return [Part(part.kind, declared, declared), *others]
 
 
 def sheet_of(part: Part, statements: Sequence[Statement], language: Language) -> Sheet:
@@ -88,6 +99,11 @@ def sheet_of(part: Part, statements: Sequence[Statement], language: Language) ->
         location=quoted(declared.get("location", ""), language),
         groups=tuple((group, tuple(groups[group])) for group in GROUPS if group in groups),
     )
+
+
+def fact_name(fact: Part, statements: Sequence[Statement], language: Language) -> str:
+    """The name that the words of a single fact hold."""
+    return _name(statements[fact.statements[0]], language)
 
 
 def _trends(statements: Sequence[Statement]) -> list[int]:

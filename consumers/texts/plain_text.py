@@ -32,9 +32,9 @@ def plain_part(part: Part, statements: Sequence[Statement], language: Language, 
     sheet = sheet_of(part, statements, language)
     clauses = [clause(group, names, language, 0) for group, names in sheet.groups]
     if language == "zh":
-        text = f"{_subject(statements, language)}{'，'.join(clauses)}。"
+        text = f"{subject_of(statements, language)}{'，'.join(clauses)}。"
     else:
-        text = f"{_subject(statements, language)} {listed(clauses, 'and')}."
+        text = f"{subject_of(statements, language)} {listed(clauses, 'and')}."
     return [Sentence(text=text, source="plain", statements=list(part.statements))]
 
 
@@ -44,7 +44,7 @@ def _main_sentence(
     facts = _Facts([statements[index] for index in indexes])
     if facts.nothing:
         return []
-    name = _subject(statements, language) if follows else ""
+    name = subject_of(statements, language) if follows else ""
     text = _chinese(facts, name or "该用户") if language == "zh" else _english(facts, name)
     return [Sentence(text=text, source="plain", statements=list(indexes))]
 
@@ -71,7 +71,7 @@ class _Facts:
         return not (self.likes or self.dislikes or self.viewed or self.declared)
 
 
-def _subject(statements: Sequence[Statement], language: Language) -> str:
+def subject_of(statements: Sequence[Statement], language: Language) -> str:
     """How a sentence that follows another one names the user."""
     gender = next(
         (statement.value for statement in statements if statement.topic == "gender" and statement.stance == "is"), ""

@@ -156,36 +156,36 @@ class RequestQueue:
 
 
 class Backlog:
-    """Two queues: requests to be written by the model, and plain ones, which never wait for it."""
+    """Two queues: requests that wait for the model, and those that need nothing of it."""
 
     def __init__(self) -> None:
         self.for_llm = RequestQueue()
-        self.plain = RequestQueue()
+        self.ready = RequestQueue()
 
     def __len__(self) -> int:
-        return len(self.for_llm) + len(self.plain)
+        return len(self.for_llm) + len(self.ready)
 
     @property
     def packed_bytes(self) -> int:
         """See RequestQueue."""
-        return self.for_llm.packed_bytes + self.plain.packed_bytes
+        return self.for_llm.packed_bytes + self.ready.packed_bytes
 
     def offset(self, key: StateKey) -> int | None:
         """Where the user's request was read; None when there is none."""
         found = self.for_llm.offset(key)
-        return self.plain.offset(key) if found is None else found
+        return self.ready.offset(key) if found is None else found
 
     def drop(self, key: StateKey) -> None:
         """Forget the user's request, if there is one."""
         self.for_llm.drop(key)
-        self.plain.drop(key)
+        self.ready.drop(key)
 
     def drop_partition(self, partition: int) -> None:
         """Forget all requests of a partition."""
         self.for_llm.drop_partition(partition)
-        self.plain.drop_partition(partition)
+        self.ready.drop_partition(partition)
 
     def lowest_offsets(self) -> dict[int, int]:
         """The lowest offset that waits, by partition."""
-        one, other = self.for_llm.lowest_offsets(), self.plain.lowest_offsets()
+        one, other = self.for_llm.lowest_offsets(), self.ready.lowest_offsets()
         return {number: min(found[number] for found in (one, other) if number in found) for number in one | other}

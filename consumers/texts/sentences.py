@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from consumers.texts.joining import and_joined
 from consumers.texts.parts import Sheet
 from consumers.texts.prompt_texts import TEXTS, VARIANTS, Group
 from consumers.texts.wording import article, listed
@@ -29,7 +30,7 @@ def sentence(sheet: Sheet, language: Language, variant: int) -> str:
     name = subject(sheet, language, variant)
     if language == "zh":
         return ("" if sheet.kind == "viewed" and wording_of(sheet, variant) == 0 else name) + "，".join(clauses) + "。"
-    return f"{name} {_joined(clauses)}."
+    return f"{name} {and_joined(clauses)}."
 
 
 def subject(sheet: Sheet, language: Language, variant: int) -> str:
@@ -58,14 +59,6 @@ class _Gap(dict[str, str]):
 
     def __missing__(self, key: str) -> str:
         return "…"
-
-
-def _joined(clauses: Sequence[str]) -> str:
-    """Clauses that may hold lists of their own."""
-    if len(clauses) == 1:
-        return clauses[0]
-    comma = "," if len(clauses) > 2 or any(word in clauses[0] for word in (" and ", " or ")) else ""
-    return f"{', '.join(clauses[:-1])}{comma} and {clauses[-1]}"
 
 
 def _english_about(sheet: Sheet, variant: int) -> str:

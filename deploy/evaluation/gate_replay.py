@@ -1,10 +1,12 @@
 """A replay of messages through the fold, the statements and the refresh gate, without servers; a narrator is simulated.
 
-A text is there `delay_ms` of event time after it was asked for and says what its statements say. Everything else is the
-profiler's own code: `fold_record`, `wanted_text`, `profile_request`.
+A text that takes a call of the model is there `delay_ms` of event time after it was asked for, another at once; it says what
+its statements say. Everything else is the profiler's and the narrator's own code: `fold_record`, `wanted_text`,
+`profile_request`, `ProfileJob` with its memory of words.
 """
 
-from collections import Counter, deque
+import heapq
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -16,13 +18,17 @@ from consumers.runtime.processor import Record
 from consumers.statements.interests import InterestRules
 from consumers.statements.statements import statements
 from consumers.texts.profile_jobs import ProfileJob
+from consumers.texts.words import WordMemory, Words
 from deploy.evaluation.gate_material import Change, Material
 from producers.shop import Timed, time_of
 from schemas.messages import BehaviorEvent, Language, ProfileRequest, UserAttributes, UserProfile
-from schemas.settings import Settings
+from schemas.settings import NarratorSettings, Settings
 from schemas.state import UserState
 from schemas.topics import BEHAVIOR_EVENTS, USER_ATTRIBUTES, USER_CONTROLS, USER_PROFILES
 
+AT_ONCE_MS = 1000
+"""When a text that needs no call of the model is there: requests and profiles take their way through Kafka."""
+WRITTEN = Words("…", by_llm=True)
 WITHIN = 20
 """Events of the user after a change in which the text is to show it."""
 LANGUAGES: frozenset[Language] = frozenset({"en", "zh"})
@@ -32,15 +38,15 @@ LANGUAGES: frozenset[Language] = frozenset({"en", "zh"})
 class Outcome:
     """What a replay cost and showed.
 
-    `reasons` counts requests that lead to text generation, an LLM call each, by reason; `sentences` what the model is asked
-    for in them. `after` counts the events after the change of each user whose interests change; `shown_at` and `sayable_at`
-    say at which of them a text, and the statements themselves, first showed the change; the two by tag, the same where
-    themes of the dropped topic are let pass.
+    `reasons` counts requests that lead to text generation, an LLM call each, by reason; `facts` what the model is asked to
+    word in them; `texts` all requests, most of which need nothing but words that are known. `after` counts the events after
+    the change of each user whose interests change; `shown_at` and `sayable_at` say at which of them a text, and the
+    statements themselves, first showed the change; the two by tag, the same where themes of the dropped topic are let pass.
     """
 
     reasons: Counter[str] = field(default_factory=Counter)
-    sentences: int = 0
-    plain: int = 0
+    facts: int = 0
+    texts: Counter[str] = field(default_factory=Counter)
     after: Counter[str] = field(default_factory=Counter)
     shown_at: dict[str, int] = field(default_factory=dict)
     sayable_at: dict[str, int] = field(default_factory=dict)
@@ -73,19 +79,20 @@ class Replay:
     everything: bool = False
     outcome: Outcome = field(default_factory=Outcome)
     _states: dict[str, UserState] = field(default_factory=dict)
-    _under_way: deque[tuple[int, ProfileRequest]] = field(default_factory=deque)
+    _under_way: list[tuple[int, int, ProfileRequest]] = field(default_factory=list)
     _latest: dict[str, str] = field(default_factory=dict)
     _asked: int = 0
+    _words: WordMemory = field(default_factory=lambda: WordMemory(NarratorSettings().remembered_facts))
 
     def run(self) -> Outcome:
         """Replay every message."""
         for offset, message in enumerate(self.material.messages):
             now_ms = time_of(message)
             while self._under_way and self._under_way[0][0] <= now_ms:
-                self._answer(*self._under_way.popleft())
+                self._answer_next()
             self._take(offset, message, now_ms)
         while self._under_way:
-            self._answer(*self._under_way.popleft())
+            self._answer_next()
         return self.outcome
 
     @property
@@ -116,17 +123,22 @@ class Replay:
             self._ask(profile_request(user, wanted, f"{self._asked}", record.timestamp_ms))
 
     def _ask(self, request: ProfileRequest) -> None:
-        works = [work for work in ProfileJob.of(request, 0, 0, LANGUAGES).works if not work.plain]
-        if works:
+        """What the narrator's memory lacks takes a call of the model; else the text is there at once."""
+        job = ProfileJob.of(request, 0, 0, LANGUAGES, memory=self._words)
+        unknown = [work for work in job.works if work.waiting]
+        self.outcome.texts[request.reason] += 1
+        if unknown:
             self.outcome.reasons[request.reason] += 1
-            self.outcome.sentences += len(works)
-        else:
-            self.outcome.plain += 1
+            self.outcome.facts += len(unknown)
+        for work in unknown:
+            job.take(work, WRITTEN)
         self._latest[request.user_id] = request.request_id
-        self._under_way.append((request.requested_at_ms + self.delay_ms, request))
+        ready_ms = request.requested_at_ms + (self.delay_ms if unknown else AT_ONCE_MS)
+        heapq.heappush(self._under_way, (ready_ms, self._asked, request))
 
-    def _answer(self, now_ms: int, request: ProfileRequest) -> None:
+    def _answer_next(self) -> None:
         """The text is there, unless the user's latest request is another."""
+        now_ms, _, request = heapq.heappop(self._under_way)
         if self._latest.get(request.user_id) != request.request_id:
             return
         del self._latest[request.user_id]

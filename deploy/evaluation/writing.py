@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from consumers.texts.profile_jobs import PartWork, ProfileJob, profile_of
+from consumers.texts.profile_jobs import FactWork, ProfileJob, profile_of
 from consumers.texts.prompts import max_tokens
 from schemas.messages import Language, ProfileRequest, UserProfile
 from schemas.settings import NarratorSettings
@@ -75,8 +75,8 @@ class NarratorDesk:
                     refused[job.offset].append((text, tuple(f"{fault.kind} {fault.detail!r}" for fault in faults)))
         return [self._finished(job, refused[job.offset]) for job in jobs]
 
-    def _asked(self, job: ProfileJob, work: PartWork) -> Asked:
-        tokens = min(self._settings.max_tokens, max_tokens(work.part, job.request.statements))
+    def _asked(self, job: ProfileJob, work: FactWork) -> Asked:
+        tokens = min(self._settings.max_tokens, max_tokens(work.fact, job.request.statements))
         return job.question(work), tokens, work.attempt if job.style == "few_shot" else 0
 
     def _write_new(self, asked: Sequence[Asked], on_done: OnDone) -> None:
@@ -99,10 +99,10 @@ class NarratorDesk:
             self._model.write([_sampled(key) for key in new], finished)
 
     def _finished(self, job: ProfileJob, refused: Sequence[tuple[str, tuple[str, ...]]]) -> Written:
-        by_llm = sum(work.sentence is not None for work in job.works)
         attempts = max((work.attempt for work in job.works), default=0)
-        profile = profile_of(job, "in process", job.request.requested_at_ms)
-        return Written(job.request, profile, len(job.works), by_llm, attempts, tuple(refused))
+        profile, _ = profile_of(job, "in process", job.request.requested_at_ms)
+        by_llm = sum(sentence.source == "llm" for sentence in profile.summary)
+        return Written(job.request, profile, len(profile.summary), by_llm, attempts, tuple(refused))
 
 
 def _sampled(asked: Asked) -> dict[str, Any]:

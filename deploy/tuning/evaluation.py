@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from consumers.texts.profile_jobs import PartWork, ProfileJob
+from consumers.texts.profile_jobs import ProfileJob
 from consumers.texts.prompts import max_tokens
 from deploy.tuning.held_out import Case
 from schemas.messages import Language
@@ -20,7 +20,7 @@ Write = Callable[[Sequence[str], Sequence[int]], list[str]]
 
 @dataclass
 class AttemptScore:
-    """One language's profiles: `first` when each sentence passed at once, `second` when one took two attempts."""
+    """One language's profiles: `first` when each fact's words passed at once, `second` when one took two attempts."""
 
     profiles: int = 0
     first: int = 0
@@ -49,7 +49,7 @@ def evaluate(cases: Sequence[Case], write: Write) -> dict[tuple[str, Language], 
     scores: dict[tuple[str, Language], AttemptScore] = {}
     while waiting := [(case, job, work) for case, job in jobs for work in job.works if work.waiting]:
         prompts = [job.question(work) for _, job, work in waiting]
-        limits = [min(MAX_TOKENS, max_tokens(work.part, job.request.statements)) for _, job, work in waiting]
+        limits = [min(MAX_TOKENS, max_tokens(work.fact, job.request.statements)) for _, job, work in waiting]
         for (case, job, work), text in zip(waiting, write(prompts, limits), strict=True):
             faults = job.answer(work, text)
             score = scores.setdefault((case.source, case.request.language), AttemptScore())
@@ -64,16 +64,13 @@ def evaluate(cases: Sequence[Case], write: Write) -> dict[tuple[str, Language], 
 
 def _count(score: AttemptScore, job: ProfileJob) -> None:
     score.profiles += 1
-    if all(work.sentence for work in job.works):
+    if all(work.source == "llm" for work in job.works):
         score.first += all(work.attempt == 0 for work in job.works)
         score.second += any(work.attempt > 0 for work in job.works)
-    score.sentences += len(job.works)
-    score.by_llm += sum(_is_llm(work) for work in job.works)
-    score.samples.append(("" if job.request.language == "zh" else " ").join(sentence.text for sentence in job.summary()))
-
-
-def _is_llm(work: PartWork) -> bool:
-    return work.sentence is not None
+    summary, _ = job.summary()
+    score.sentences += len(summary)
+    score.by_llm += sum(sentence.source == "llm" for sentence in summary)
+    score.samples.append(("" if job.request.language == "zh" else " ").join(sentence.text for sentence in summary))
 
 
 def writer(model: Any, tokenizer: Any) -> Write:

@@ -21,8 +21,8 @@ from deploy.evaluation.gate_replay import WITHIN, Outcome, Replay
 from deploy.machine import MachineMeter
 from schemas.settings import ProfilerSettings, Settings
 
-CURVE = (10, 40, 80)
-"""Values of `refresh_events` beside the default."""
+CURVE = (3, 6, 12)
+"""Values of `look_events` beside the default."""
 NEVER = 10_000
 
 
@@ -60,20 +60,20 @@ def _arguments() -> argparse.Namespace:
 def print_curve(
     materials: list[Material], outcomes: dict[str, Outcome], delay_ms: int, settings: Settings, curve: Sequence[int]
 ) -> None:
-    """Calls against changes shown, for several `refresh_events`."""
+    """Calls against changes shown, for several `look_events`."""
     table = Table(title=f"LLM calls a 100 events, and changes shown within {WITHIN} events of the user")
     for heading in (
-        "refresh_events",
+        "look_events",
         *(f"calls {material.name}" for material in materials),
         "shown",
         "by tag",
         "median events",
     ):
         table.add_column(heading, justify="right")
-    for events in sorted({*curve, settings.profiler.refresh_events}):
-        profiler = ProfilerSettings(**settings.profiler.model_dump() | {"refresh_events": events})
+    for events in sorted({*curve, settings.profiler.look_events}):
+        profiler = ProfilerSettings(**settings.profiler.model_dump() | {"look_events": events})
         tried = settings.model_copy(update={"profiler": profiler})
-        default = events == settings.profiler.refresh_events
+        default = events == settings.profiler.look_events
         found = outcomes if default else {m.name: Replay(m, tried, delay_ms).run() for m in materials}
         cells = [f"{calls_per_100(material, found[material.name]):.2f}" for material in materials]
         shop = found["shop"]
@@ -110,7 +110,8 @@ def report(materials: list[Material], outcomes: dict[str, Outcome], given: argpa
         "llm_calls_per_100_events_of_agreeing": {
             m.name: round(100 * outcomes[m.name].calls / m.events_of_agreeing, 3) for m in materials
         },
-        "sentences_per_100_events": {m.name: round(100 * outcomes[m.name].sentences / m.events, 3) for m in materials},
+        "facts_worded_per_100_events": {m.name: round(100 * outcomes[m.name].facts / m.events, 3) for m in materials},
+        "texts_per_100_events": {m.name: round(100 * outcomes[m.name].texts.total() / m.events, 3) for m in materials},
         "changes_shown_within_20_events": round(shop.share_within(shop.shown_at), 4),
         "changes_sayable_within_20_events": round(shop.share_within(shop.sayable_at), 4),
         "changes_shown_within_20_events_by_tag": round(shop.share_within(shop.tag_shown_at), 4),

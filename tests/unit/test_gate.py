@@ -68,49 +68,38 @@ def test_without_consent_nobody_is_looked_at() -> None:
 
 
 def test_a_clear_refusal_is_looked_at_at_once() -> None:
-    state = state_with(["sports"] * 6, events_seen=5, likes=["sports"])
-    assert not may_need_text(touched(state), False, SETTINGS)
-    assert may_need_text(touched(state, kind="not_interested"), False, SETTINGS)
+    state, seldom = (
+        state_with(["sports"] * 6, events_seen=5, likes=["sports"]),
+        Settings(profiler=ProfilerSettings(look_events=3)),
+    )
+    assert not may_need_text(touched(state), False, seldom)
+    assert may_need_text(touched(state, kind="not_interested"), False, seldom)
 
 
 NEVER_DRIFTED = {"refresh_drift": 2.0}
 
 
-def test_a_new_main_interest_asks_when_it_has_been_unnamed_long_enough(catalogue: Catalogue) -> None:
+@pytest.mark.parametrize("look_events", [1, 4])
+def test_a_new_main_interest_asks_at_the_next_look(look_events: int, catalogue: Catalogue) -> None:
+    settings = Settings(profiler=ProfilerSettings(look_events=look_events, **NEVER_DRIFTED))
+
     def asked(new: int) -> str | None:
         state = state_with(["sports"] * 20 + ["travel"] * new, events_seen=20, likes=["sports"])
-        return wanted(touched(state, new), catalogue, settings=Settings(profiler=ProfilerSettings(**NEVER_DRIFTED)))
+        return wanted(touched(state, 1), catalogue, settings=settings)
 
-    assert asked(SETTINGS.profiler.look_events) is None
-    assert asked(SETTINGS.profiler.refresh_events // 2) == "changed"
-
-
-def test_a_difference_that_has_just_come_waits_until_it_has_settled(catalogue: Catalogue) -> None:
-    def asked(settle_events: int) -> str | None:
-        state = state_with(["sports"] * 24 + ["travel"] * 6, events_seen=20, likes=["sports"])
-        profiler = ProfilerSettings(settle_events=settle_events, refresh_events=10, **NEVER_DRIFTED)
-        return wanted(touched(state, 3), catalogue, settings=Settings(profiler=profiler))
-
-    assert [asked(0), asked(2), asked(6), asked(8)] == ["changed", "changed", None, None]
-
-
-@pytest.mark.parametrize(("kind", "reason"), [("not_interested", "reversed"), ("rating", None)])
-def test_a_reversal_by_button_need_not_settle(kind: EventType, reason: str | None, catalogue: Catalogue) -> None:
-    state = state_with(["sports"] * 20 + ["travel"] * 2, events_seen=21, likes=["sports", "travel"])
-    for at in (-2, -1):
-        state.events[at] = HistoryEvent(state.events[at].event_time_ms, f"r{at}", "travel", kind, value=1.0)
-    assert wanted(touched(state, 1, kind, profile_arrived=True), catalogue) == reason
+    assert [asked(new) for new in range(5, 11)] == [None if new % look_events else "changed" for new in range(5, 11)]
 
 
 def test_a_like_that_refusals_took_away_asks_though_it_is_no_dislike_yet(catalogue: Catalogue) -> None:
     def asked(refusals: int) -> str | None:
-        state = state_with(["sports"] * 20 + ["travel"] * 2, events_seen=22, likes=["sports", "travel"])
+        state = state_with(["sports", "travel"] * 6, events_seen=12, likes=["sports", "travel"])
         for at in range(refusals):
             state.events.append(HistoryEvent(state.events[-1].event_time_ms + 1, f"r{at}", "travel", "dislike"))
             state.type_counts["dislike"] = at + 1
         return wanted(touched(state, 1, "dislike"), catalogue)
 
-    assert [asked(1), asked(2)] == [None, "reversed"]
+    reasons = [asked(refusals) for refusals in range(6)]
+    assert reasons[0] is None and reasons[-1] == "reversed" and "changed" in reasons, reasons
 
 
 def test_drift_asks_though_the_topics_hold(catalogue: Catalogue) -> None:

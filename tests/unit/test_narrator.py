@@ -59,6 +59,12 @@ class Model:
             future.set_result(Generation(text, 8, 0.1, "stop"))
 
 
+def answer_each(model: Model, *texts: str) -> None:
+    """Answer what is open, in the order in which it was asked."""
+    for future, text in zip(model.open, texts, strict=True):
+        future.set_result(Generation(text, 8, 0.1, "stop"))
+
+
 @pytest.fixture
 def model() -> Model:
     return Model()
@@ -133,13 +139,18 @@ def test_an_ungrounded_text_is_asked_for_again_with_its_fault_named_then_plain(n
 
 
 def test_a_text_that_leaves_a_fact_out_is_asked_for_again_with_the_fact_named(narrator: Narrator, model: Model) -> None:
-    turn(narrator, record(1, request("u", facts(["drama", "war"]))))
-    model.answer("This user is interested in drama.")
+    turn(narrator, record(1, request("u", facts(["war"], age="30", occupation="nurse"))))
+    (person, _, _), (war, _, _) = model.asked
+    assert "age: 30\nwork as: nurse" in person and ": war<|im_end|>" in war and "subject: This user" in war
+    answer_each(model, "This user is 30 years old.", "This user likes war.")
     turn(narrator)
-    assert "must name: war<|im_end|>" in model.asked[1][0]
-    model.answer("This user is interested in drama and war.")
+    assert "must name: nurse<|im_end|>" in model.asked[2][0]
+    model.answer("This user is a 30-year-old nurse.")
     (profile,) = profiles(turn(narrator))
-    assert [(s.source, s.statements) for s in profile.summary] == [("llm", [0, 1])]
+    assert [(s.text, s.source, s.statements) for s in profile.summary] == [
+        ("This user is a 30-year-old nurse.", "llm", [1, 2]),
+        ("This user likes war.", "llm", [0]),
+    ]
     assert profile.prompt_version == "narrator-2"
 
 
@@ -158,7 +169,7 @@ def test_a_model_that_is_not_tuned_is_shown_examples_and_given_more_freedom_at_t
 def test_a_mixed_profile_marks_each_sentence(narrator: Narrator, model: Model) -> None:
     turn(narrator, record(1, request("u", facts(["drama"], (), ["Jaws"], gender="male"))))
     (_, _, about), (_, _, viewed) = model.asked
-    about.set_result(Generation("He is interested in drama.", 5, 0.1, "stop"))
+    about.set_result(Generation("This user is interested in drama.", 5, 0.1, "stop"))
     viewed.set_exception(BadMessage("inference_refused", "prompt too long"))
     turn(narrator)
     model.open[0].set_exception(BadMessage("inference_refused", "prompt too long"))
@@ -256,6 +267,14 @@ def test_reading_pauses_while_the_queue_is_full(narrator: Narrator, model: Model
     assert turn(narrator).pause is False
 
 
+def answer_ages(model: Model) -> None:
+    """Answer all that is asked of an age, which is remembered for its user alone."""
+    for prompt, _, future in model.asked:
+        if not future.done():
+            age = prompt.split("age: ")[1].split("<")[0]
+            future.set_result(Generation(f"This user is {age} years old.", 8, 0.1, "stop"))
+
+
 def newest(log: Sequence[Record]) -> Iterable[Record]:
     return {entry.key: entry for entry in log}.values()
 
@@ -263,7 +282,7 @@ def newest(log: Sequence[Record]) -> Iterable[Record]:
 def test_whatever_the_lag_the_queue_is_bounded_and_every_latest_request_is_answered(model: Model) -> None:
     """Reads a long log as the worker does: in batches, and not while told to pause. Some users ask again and again."""
     narrator, chance, batch, limit = new_narrator(model, queue_limit=8), random.Random(5), 4, 8
-    log = [record(n, request(f"u{chance.randrange(60)}", DRAMA, requested_at_ms=n)) for n in range(300)]
+    log = [record(n, request(f"u{chance.randrange(60)}", facts(age=str(n)), requested_at_ms=n)) for n in range(300)]
     latest = {entry.key: f"{entry.key}-{entry.offset}" for entry in log}
     answered: dict[str, str] = {}
     read, paused, pauses, most = 0, False, 0, 0
@@ -276,7 +295,7 @@ def test_whatever_the_lag_the_queue_is_bounded_and_every_latest_request_is_answe
         assert outputs.hold == ({PART_0: min(waiting)} if waiting else {}), "nothing unanswered is committed"
         pauses += outputs.pause and not paused
         paused, most = outputs.pause, max(most, int(metrics.NARRATOR_QUEUE._value.get()))
-        model.answer(TRUE_TEXT)
+        answer_ages(model)
     assert read == len(log) and answered == latest
     assert most <= limit + batch - 1 and pauses > 10
 
@@ -382,7 +401,7 @@ def test_revoked_partitions_are_dropped_and_others_kept(narrator: Narrator, mode
     narrator.on_revoked(frozenset({0}))
     model.answer(TRUE_TEXT)
     assert [profile.user_id for profile in profiles(turn(narrator))] == ["v"]
-    assert turn(narrator, record(1, request("u", DRAMA))).hold == {PART_0: 1}
+    assert turn(narrator, record(1, request("u", facts(["war"])))).hold == {PART_0: 1}
 
 
 def test_titles_are_data_in_the_prompt(narrator: Narrator, model: Model) -> None:

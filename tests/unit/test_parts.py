@@ -1,7 +1,7 @@
 """A profile's sentences, what each tells, and the prompts for them."""
 
 from consumers.texts.grounding import Fault
-from consumers.texts.parts import Part, parts, sheet_of
+from consumers.texts.parts import Part, facts_of, parts, sheet_of
 from consumers.texts.plain_text import plain_text
 from consumers.texts.prompt_texts import TEXTS, VARIANTS
 from consumers.texts.prompts import max_tokens, prompt
@@ -16,10 +16,10 @@ def named(part: Part) -> list[str]:
     return [HIM[index].topic for index in part.statements]
 
 
-def test_each_statement_is_told_once_but_for_likes_that_come_and_a_fading_one_is_not_told_as_a_like() -> None:
+def test_each_statement_is_told_once_and_a_fading_one_is_not_told_as_a_like() -> None:
     found = {part.kind: named(part) for part in parts(HIM)}
     assert found == {
-        "about": ["chess", "jazz", "tea", "gender"],
+        "about": ["drama", "gender"],
         "trends": ["chess", "tea", "jazz", "horror"],
         "dislikes": ["opera"],
         "habits": ["time_of_day", "price_band", "format", "brand", "author"],
@@ -39,6 +39,28 @@ def test_a_gender_alone_is_left_to_the_other_sentences_pronoun() -> None:
     assert [part.kind for part in parts(facts(gender="male"))] == ["about"]
 
 
+def test_who_the_user_is_and_every_other_fact_are_worded_by_themselves() -> None:
+    her = facts(["tea", "war"], ["opera"], age="40", gender="female")
+    worded = [fact for part in parts(her) for fact in facts_of(part, her)]
+    assert [[her[index].topic for index in fact.statements] for fact in worded] == [
+        ["age", "gender"],
+        ["tea"],
+        ["war"],
+        ["opera"],
+    ]
+    assert [sentence(sheet_of(fact, her, "en"), "en", 0) for fact in worded[:2]] == [
+        "She is 40 years old.",
+        "This user is interested in tea.",
+    ]
+
+
+def test_a_gender_is_worded_only_where_there_is_nothing_else() -> None:
+    him = facts(["tea"], gender="male")
+    assert [fact.statements for fact in facts_of(parts(him)[0], him)] == [(0,)]
+    alone = facts(gender="male")
+    assert [fact.statements for fact in facts_of(parts(alone)[0], alone)] == [(0,)]
+
+
 def test_titles_are_told_while_they_fit_and_the_newest_always() -> None:
     long = facts(viewed=["x" * 79, "b" * 30, "短" * 20])
     assert [len(part.statements) for part in parts(long)] == [1]
@@ -51,7 +73,7 @@ def test_every_wording_of_one_profile() -> None:
         return [sentence(sheet_of(part, HIM, language), language, variant) for part in parts(HIM)]
 
     assert texts("en", 0) == [
-        "He is interested in chess, jazz and tea.",
+        "He is interested in drama.",
         "He has recently become interested in chess, is now interested in tea, is increasingly interested in jazz, "
         "and is no longer interested in horror.",
         "He is not interested in opera.",
@@ -60,7 +82,7 @@ def test_every_wording_of_one_profile() -> None:
         "He recently looked at “Blue Lamp”.",
     ]
     assert texts("zh", 2) == [
-        "一位男性，兴趣包括chess、jazz、tea。",
+        "一位男性，兴趣包括drama。",
         "他最近开始喜欢chess，如今喜欢tea，对jazz的兴趣日益浓厚，不再喜欢horror。",
         "他对opera没有兴趣。",
         "他活跃时间多为晚上，偏向20-50 EUR的价位，主要看视频，青睐品牌Northlap，经常看作者Li Wei的内容。",

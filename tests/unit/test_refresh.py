@@ -5,15 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from consumers.gate import worth_a_look
-from consumers.refresh import (
-    CLEAR,
-    PRIORITY,
-    VAGUE,
-    differences,
-    profile_language,
-    refresh_reason,
-    statement_topics,
-)
+from consumers.refresh import PRIORITY, profile_language, refresh_reason, statement_topics
 from schemas.messages import Statement, Trend
 from schemas.settings import Settings
 from schemas.state import Attributes, ProfileRef, UserState
@@ -56,49 +48,32 @@ def test_without_consent_there_is_never_a_reason() -> None:
 
 
 WRITTEN = facts(["a", "b", "c", "d"], ["x"])
-NEW = RULES.refresh_events
 
 
 @pytest.mark.parametrize(
-    ("now", "difference"),
+    ("now", "asks"),
     [
-        (WRITTEN, 0),
-        (facts(["d", "a", "b", "c"], ["x"]), 0),  # named already
-        (facts(["a", "b", "c", "new"], ["x"]), 0),  # not a main like
-        (facts(["a", "b", "c"], ["x"]), 0),  # what went was none either
-        (facts(["a", "b", "c", "d"]), 0),
-        (facts(["a", "new", "b", "c"], ["x"]), 1),
-        (facts(["b", "c", "d"], ["x"]), 1),
-        (facts(["newer", "new", "c"], ["x"]), 4),
-        (facts(["a", "b", "c", "d"], ["x", "y"]), VAGUE),
-        (with_trend(facts(["a", "b", "new"], ["x"])), 2 * VAGUE),
-        (with_trend(facts(["a", "b", "new", "c"], ["x"]), new="rising"), CLEAR),
-        (with_trend(facts(["b", "c", "d", "a"], ["x"]), a="fading"), CLEAR),
-        (with_trend(facts(["new", "b", "c", "d", "a"], ["x"]), a="fading", new="new"), 2 * CLEAR),
+        (WRITTEN, False),
+        (facts(["d", "a", "b", "c"], ["x"]), False),  # all are named already
+        (facts(["a", "b", "c", "d", "new"], ["x"]), False),  # not a main like
+        (facts(["a", "b", "c", "d"], ["x", "y"]), False),
+        (facts(["a", "b", "new", "c", "d"], ["x"]), True),
+        (facts(["a", "b", "c"], ["x"]), True),  # the text names one more
+        (with_trend(facts(["a", "b", "c", "d", "new"], ["x"]), new="rising"), True),
+        (with_trend(facts(["a", "b", "c", "d", "new"], ["x"]), new="new"), True),
+        (with_trend(facts(["a", "b", "c", "d"], ["x"]), a="rising"), False),
+        (with_trend(facts(["a", "b", "c", "d"], ["x"]), d="fading"), True),
+        (with_trend(facts(["a", "b", "c", "d", "e"], ["x"]), e="fading"), False),
     ],
 )
-def test_differences_count_by_how_clear_they_are(now: list[Statement], difference: float) -> None:
-    assert differences(now, statement_topics(WRITTEN)) == difference
-    asking = [since for since in range(NEW + 1) if refresh_reason(profiled(WRITTEN, 3 + since), now, SETTINGS) == "changed"]
-    assert asking == [since for since in range(NEW + 1) if since * difference >= NEW]
+def test_a_text_is_asked_for_when_it_lacks_a_like_or_names_one_that_went(now: list[Statement], asks: bool) -> None:
+    assert (refresh_reason(profiled(WRITTEN, 4), now, SETTINGS) == "changed") == asks
 
 
-def test_only_what_held_earlier_counts_where_that_is_known() -> None:
-    then, now = statement_topics(WRITTEN), facts(["a", "new", "c", "b"], ["x", "y"])
-    assert differences(now, then) == 1 + VAGUE
-    assert differences(now, then, statement_topics(now)) == 1 + VAGUE
-    assert differences(now, then, statement_topics(WRITTEN)) == 0
-    fading = with_trend(facts(["b", "c", "d", "a"], ["x"]), a="fading")
-    assert differences(fading, then, statement_topics(fading)) == CLEAR
-    assert differences(fading, then, then) == 0
-
-
-@given(st.lists(st.sampled_from("abcdef"), unique=True), st.lists(st.sampled_from("abcdef"), unique=True))
-def test_a_text_never_differs_from_what_it_says_and_what_settled_is_never_more(now: list[str], then: list[str]) -> None:
-    stated, written = facts(now), statement_topics(facts(then))
-    assert differences(facts(then), written) == 0
-    assert differences(stated, written, written) == 0
-    assert differences(stated, written, statement_topics(stated)) == differences(stated, written)
+@given(st.lists(st.sampled_from("abcdef"), unique=True, min_size=1), st.sampled_from(["steady", "new", "rising", "fading"]))
+def test_a_text_never_lacks_what_it_says(likes: list[str], trend: Trend) -> None:
+    stated = with_trend(facts(likes), **{likes[-1]: trend})
+    assert refresh_reason(profiled(stated, 4), stated, SETTINGS) is None
 
 
 @pytest.mark.parametrize(
@@ -119,7 +94,7 @@ def test_a_fading_like_that_is_disliked_is_reversed_too() -> None:
 
 
 def test_what_the_user_just_told_asks_at_once_when_it_changes_anything() -> None:
-    now = facts(["a", "b", "c", "declared"], ["x"])
+    now = facts(["a", "b", "c", "d", "declared"], ["x"])
     assert refresh_reason(profiled(WRITTEN), now, SETTINGS) is None
     assert refresh_reason(profiled(WRITTEN), now, SETTINGS, told=True) == "declared"
     assert refresh_reason(profiled(WRITTEN), WRITTEN, SETTINGS, told=True) is None
@@ -172,7 +147,7 @@ def test_habits_and_titles_ask_for_nothing() -> None:
     habit = Statement(topic="time_of_day", stance="habit", value="evening", strength=0.8, evidence=["event:1"])
     now = [*WRITTEN, habit, *facts(viewed=["Jaws"])]
     assert statement_topics(now) == statement_topics(WRITTEN)
-    assert refresh_reason(profiled(WRITTEN, 3 + NEW), now, SETTINGS) is None
+    assert refresh_reason(profiled(WRITTEN, 50), now, SETTINGS) is None
 
 
 def test_the_user_s_own_word_is_the_most_urgent_and_a_first_text_next() -> None:

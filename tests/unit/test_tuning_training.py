@@ -2,6 +2,7 @@
 
 import json
 import random
+import re
 from pathlib import Path
 from typing import Any
 
@@ -98,15 +99,20 @@ def test_a_narrator_that_writes_what_it_is_told_is_worth_everything_and_one_that
     assert any(statement.stance == "habit" for case in cases for statement in case.request.statements)
     silent = evaluate(cases, lambda prompts, limits: ["..."] * len(prompts))
     assert all(score.first == score.second == score.by_llm == 0 and score.profiles for score in silent.values())
-    example = {"兴趣": "25岁男性，对运动、科技、旅游感兴趣。", "览": "曾浏览过商品B、商品C、商品D。"}
+    rounds = 0
 
     def right_at_last(prompts: list[str], limits: list[int]) -> list[str]:
-        second = "必须写出" in prompts[0]
-        return [example["兴趣" if "运动" in prompt else "览"] if second else "该用户喜欢运动。" for prompt in prompts]
+        nonlocal rounds
+        rounds += 1
+        names = [re.split(r"[:：] ?", prompt.split("<|im_end|>")[1])[-1] for prompt in prompts]
+        return [written(name) if rounds == 2 else "该用户喜欢茶。" for name in names]
+
+    def written(name: str) -> str:
+        return "25岁男性。" if name == "25" else f"曾浏览过{name}。" if name.startswith("商品") else f"该用户对{name}感兴趣。"
 
     (score,) = evaluate([worked_example("zh")], right_at_last).values()  # type: ignore[arg-type]
     assert (score.profiles, score.first, score.second, score.by_llm) == (1, 0, 1, 2)
-    assert score.samples == ["25岁男性，对运动、科技、旅游感兴趣。曾浏览过商品B、商品C、商品D。"] and len(score.refused) == 2
+    assert score.samples == ["25岁男性，对运动、科技、旅游感兴趣。他曾浏览过商品B、商品C、商品D。"] and len(score.refused) == 7
 
 
 def test_the_command_ends_with_an_adapter_a_card_and_a_line_of_json(
