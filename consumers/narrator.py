@@ -252,15 +252,18 @@ class Narrator:
     def _most_urgent(self, waiting: list[tuple[Rank, ProfileJob]], now_s: float) -> ProfileJob | None:
         """The next of the jobs in work, a heap, or of the queue, as far as the budget goes.
 
-        One of the queue whose facts others have had worded meanwhile needs nothing any more.
+        Those of the queue whose facts others have had worded meanwhile need nothing any more; a call's worth is taken at once.
         """
         queue, allowed = self._backlog.for_llm, self._budget.allows(now_s)
         queued = queue.first_rank() if allowed else None
         if waiting and (queued is None or waiting[0][0] < queued):
             return heapq.heappop(waiting)[1]
-        job = self._start(queue, self._budget.turn_of_oldest) if allowed else None
-        while job is not None and job.finished:
+        for _ in range(self._settings.triton.max_batch if allowed else 0):
             job = self._start(queue, self._budget.turn_of_oldest)
+            if job is None or not job.finished:
+                break
+        else:
+            return None
         if job is not None:
             self._budget.begin((job.partition, job.request.user_id), now_s)
             waited_s = time.time() - job.request.requested_at_ms / 1000
