@@ -86,7 +86,8 @@ class ProfileJob:
             else:
                 work.words = FIXED
         unknown = [work for work in works if work.words is None]
-        if request.reason not in WHOLE and all(_is_extra(work.fact, statements) for work in unknown):
+        is_enough = len(unknown) < len(works) and all(_is_extra(work.fact, statements) for work in unknown)
+        if is_enough and request.reason not in WHOLE:
             for work in unknown:
                 work.left_out = True
         return job

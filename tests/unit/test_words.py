@@ -93,5 +93,6 @@ def test_a_text_of_something_changed_tells_of_titles_as_far_as_their_words_are_k
     assert changed.finished and [work.source for work in changed.works] == ["remembered", "remembered", "left_out"]
     assert [sentence.text for sentence in changed.summary()[0]] == ["This user likes tea.", "This user has viewed “Jaws”."]
     assert job(memory, asked_for("u", seen, "first")).works[2].waiting
+    assert all(work.waiting for work in job(memory, asked_for("u", facts(viewed=["Fargo"]))).works), "else it would be empty"
     with_more = job(memory, asked_for("u", facts(["war"], viewed=["Fargo"])))
     assert all(work.waiting for work in with_more.works), "a call is needed anyway: it tells everything"
