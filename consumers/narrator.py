@@ -280,7 +280,7 @@ class Narrator:
         return job
 
     def _sampling(self, job: ProfileJob, work: FactWork) -> Sampling:
-        """The likeliest words; a model that was not tuned is given more freedom at a second attempt."""
+        """The likeliest words; a model that was not tuned is given more freedom at later attempts."""
         tokens = min(self._settings.narrator.max_tokens, max_tokens(work.fact, job.request.statements))
         urgent = job.request.priority
         if work.attempt and job.style == "few_shot":

@@ -1,12 +1,13 @@
 """How sure a like or dislike is, and where it is going: from all that speaks for and against one tag, in its order."""
 
 import math
+from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from consumers.statements.feedback import event_weight
 from schemas.messages import EventType, Item, Trend
-from schemas.state import UserState
+from schemas.state import HistoryEvent, UserState
 
 HELD = 1.0
 """An opposite balance of this weight has held: enough for a dislike to be stated."""
@@ -19,12 +20,12 @@ LEAST_SPAN_MS = 24 * 3_600_000
 """Below so many events or so much time there is no rise or fall to speak of."""
 RISE = 1.5
 FALL = 0.5
-SELDOM_RISES, SELDOM_FADES = 2.0, 1.28
-"""Standard deviations: one chance in forty, and in ten: rises are seen in likes of all ages, and most are gone again."""
-QUIET_EVENTS = (10, 12, 16)
-"""A like fades when it has been quiet for so many newest events; the fewer, the more often it must have been met before."""
-QUIET_CHANCE = 0.1
-"""A like that was not met at all fades when that had at most this chance."""
+RISES_CHANCE, FADES_CHANCE = 0.025, 0.05
+"""A rise or fall is called so when chance makes it this seldom: both come in likes of all ages, and most are gone again."""
+COMES_CHANCE = 0.1
+"""An interest came when chance makes it this seldom: it is not called a rise, but is not overlooked either."""
+QUIET_EVENTS = (10, 15, 20)
+"""A like fades when it has been quiet for so many newest events."""
 HALF_SURE = 2.0
 """The supporting weight at which confidence is 0.5 when nothing speaks against it."""
 WORD_SUPPORT = 18.0
@@ -49,7 +50,8 @@ class Entry(NamedTuple):
 class Outlook(NamedTuple):
     """What speaks for a like or dislike, newest first, how sure it is, and its trend.
 
-    `shares` is how much each event does, faded by age; `told` whether the user's word is among it.
+    `shares` is how much each event does, faded by age; `told` whether the user's word is among it. `came` says that it is met
+    more than before, hardly by chance; `wanes` that a steady like is met half as often, if perhaps by chance.
     """
 
     evidence: tuple[str, ...]
@@ -57,17 +59,23 @@ class Outlook(NamedTuple):
     trend: Trend
     shares: Mapping[str, float]
     told: bool
+    came: bool
+    wanes: bool
 
 
 class Window(NamedTuple):
-    """What a tag's entries are held against: the item of each event, by place, and where the newest third begins.
+    """What a tag's entries are held against: the visit of each event, by place, and where the newest third begins.
+
+    A visit is events in a row on one item; None where the item is not known. `totals` are the visits before each place where
+    trends divide the history, and from it on.
 
     `older` is what the items' counts know of events no longer in the history, for and against, by case-folded tag.
     """
 
-    item_ids: tuple[str | None, ...]
+    visits: tuple[int | None, ...]
     recent_from: int
     tells_trends: bool
+    totals: Mapping[int, tuple[int, int]]
     older: Mapping[str, tuple[float, float]]
 
     @classmethod
@@ -75,19 +83,36 @@ class Window(NamedTuple):
         """The window of a state."""
         events = state.events
         span_ms = events[-1].event_time_ms - events[0].event_time_ms if events else 0
+        visits = _visits(events, items)
+        recent_from = len(events) - len(events) // RECENT_SHARE
+        places = {recent_from, *(len(events) - newest for newest in QUIET_EVENTS if newest < len(events))}
         return cls(
-            tuple(event.item_id if event.item_id in items else None for event in events),
-            len(events) - len(events) // RECENT_SHARE,
+            visits,
+            recent_from,
             len(events) >= LEAST_EVENTS and span_ms >= LEAST_SPAN_MS,
+            {place: (len(set(visits[:place]) - {None}), len(set(visits[place:]) - {None})) for place in places},
             _older(state, items, type_weights),
         )
 
     def shares(self, places: Sequence[int], at: int) -> tuple[tuple[int, int], tuple[int, int]]:
-        """Items among those places, and all items: before place `at` and from it on. Each item counts once on a side."""
-        before = {self.item_ids[place] for place in places if place < at}
-        recent = {self.item_ids[place] for place in places if place >= at}
-        all_before, all_recent = set(self.item_ids[:at]) - {None}, set(self.item_ids[at:]) - {None}
-        return (len(before), len(all_before)), (len(recent), len(all_recent))
+        """Visits among those places, and all visits: before place `at`, a key of `totals`, and from it on."""
+        split = bisect_left(places, at)
+        before = {self.visits[place] for place in places[:split]}
+        recent = {self.visits[place] for place in places[split:]}
+        all_before, all_recent = self.totals[at]
+        return (len(before), all_before), (len(recent), all_recent)
+
+
+def _visits(events: Sequence[HistoryEvent], items: Mapping[str, Item]) -> tuple[int | None, ...]:
+    """The visit of each event, by number: looks, likes and purchases of one item in a row are one choice of the user's."""
+    visits: list[int | None] = []
+    number, last = 0, None
+    for event in events:
+        known = event.item_id in items
+        if known and event.item_id != last:
+            number, last = number + 1, event.item_id
+        visits.append(number if known else None)
+    return tuple(visits)
 
 
 def _older(
@@ -127,14 +152,17 @@ def outlook(entries: Sequence[Entry], sign: int, key: str, window: Window, edite
     else:
         confidence = _confidence(entries, in_force, sign, 0.0 if denied else own)
         turned = word is not None and word.before
+    places = [entry.place for entry in in_force if not entry.is_word]
+    wanes = False
     if turned or _has_turned(entries, sign, own - opposite, window, word is not None):
         trend: Trend = "reversed"
     else:
-        told_at = len(window.item_ids) if edited else word.place if word is not None else None
-        trend = _course(in_force, 0.0 if denied else own, window, told_at)
+        told_at = len(window.visits) if edited else word.place if word is not None else None
+        trend, wanes = _course(places, 0.0 if denied else own, window, told_at)
+    came = trend in ("new", "rising", "reversed") and window.tells_trends and _rise_chance(places, window) < COMES_CHANCE
     evidence = tuple(one for entry in reversed(in_force) for one in entry.evidence)
     shares = {entry.evidence[0]: abs(entry.faded) for entry in in_force if not entry.is_word}
-    return Outlook(evidence, confidence, trend, shares, word is not None)
+    return Outlook(evidence, confidence, trend, shares, word is not None, came, wanes and sign > 0)
 
 
 def _balance(entries: Sequence[Entry], start: float = 0.0) -> float:
@@ -161,7 +189,7 @@ def _has_turned(entries: Sequence[Entry], sign: int, start: float, window: Windo
     if not opposite:
         return False
     turning = next((entry for entry in entries[opposite[-1] :] if entry.weight * sign > 0), None)
-    return turning is not None and (told or turning.place >= len(window.item_ids) - TURNED_WITHIN)
+    return turning is not None and (told or turning.place >= len(window.visits) - TURNED_WITHIN)
 
 
 def _confidence(entries: Sequence[Entry], in_force: Sequence[Entry], sign: int, older: float) -> float:
@@ -173,47 +201,51 @@ def _confidence(entries: Sequence[Entry], in_force: Sequence[Entry], sign: int, 
     return round(support / (support + against) * support / (support + HALF_SURE), 3)
 
 
-def _course(in_force: Sequence[Entry], older: float, window: Window, told_at: int | None) -> Trend:
-    """New, rising, fading or steady: its share in the items of the newest third, against its share in those before.
+def _course(places: Sequence[int], older: float, window: Window, told_at: int | None) -> tuple[Trend, bool]:
+    """New, rising, fading or steady, and for a steady one whether it wanes, by where in the history it was met.
 
-    A rise or fall is one that chance seldom makes of a share that stays the same. `told_at` is after how many events the user
-    said it, if they did: an edit says it now.
+    `told_at` is after how many events the user said it, if they did: an edit says it now.
     """
-    places = [entry.place for entry in in_force if not entry.is_word]
     (before, all_before), (recent, all_recent) = window.shares(places, window.recent_from)
     if not window.tells_trends or not all_before or not all_recent:
-        return "steady"
+        return "steady", False
     if not before and older < HELD:
-        return "steady" if told_at is not None or not recent else "new"
-    if _fades(places, window, told_at or 0):
-        return "fading"
-    share_before, share_recent = before / all_before, recent / all_recent
-    spread = _spread(before + recent, all_before, all_recent)
-    if share_recent >= RISE * share_before and share_recent - share_before > SELDOM_RISES * spread:
-        return "rising"
-    return "steady"
+        return "steady" if told_at is not None or not recent else "new", False
+    quiet_chance = _quiet_chance(places, window, told_at or 0)
+    if quiet_chance < FADES_CHANCE:
+        return "fading", False
+    if recent / all_recent >= RISE * before / all_before and _rise_chance(places, window) < RISES_CHANCE:
+        return "rising", False
+    return "steady", quiet_chance < 1.0
 
 
-def _fades(places: Sequence[int], window: Window, told_at: int) -> bool:
-    """Whether it was met much less of late than before: in the newest 10, 12 or 16 events, two thirds of all at most, and
-    after the user said it."""
-    size = len(window.item_ids)
+def _rise_chance(places: Sequence[int], window: Window) -> float:
+    """The chance that a tag whose share stays the same is met so often in the newest third."""
+    (before, all_before), (recent, all_recent) = window.shares(places, window.recent_from)
+    return _chance_of_fewer(before, all_before, recent, all_recent)
+
+
+def _quiet_chance(places: Sequence[int], window: Window, told_at: int) -> float:
+    """The least chance that a tag whose share stays the same is met so seldom in the newest 10, 15 or 20 events.
+
+    These are two thirds of all at most, and after the user said it; 1 where its share did not halve.
+    """
+    size = len(window.visits)
+    least = 1.0
     for newest in QUIET_EVENTS:
         if 3 * newest > 2 * size or told_at > size - newest:
-            return False  # longer ones fit even less
+            break  # longer ones fit even less
         (before, all_before), (recent, all_recent) = window.shares(places, size - newest)
-        if not all_before or not all_recent:
-            continue
-        share_before, share_recent = before / all_before, recent / all_recent
-        if not recent and (1.0 - share_before) ** all_recent < QUIET_CHANCE:
-            return True
-        spread = _spread(before + recent, all_before, all_recent)
-        if recent and share_recent <= FALL * share_before and share_before - share_recent > SELDOM_FADES * spread:
-            return True
-    return False
+        if before and all_recent and recent / all_recent <= FALL * before / all_before:
+            least = min(least, _chance_of_fewer(recent, all_recent, before, all_before))
+    return least
 
 
-def _spread(supporting: int, all_before: int, all_recent: int) -> float:
-    """The standard deviation of a difference of shares that chance makes."""
-    overall = supporting / (all_before + all_recent)
-    return math.sqrt(overall * (1.0 - overall) * (1.0 / all_before + 1.0 / all_recent))
+def _chance_of_fewer(few: int, of_few: int, other: int, of_other: int) -> float:
+    """The chance of so few visits or fewer on one side, of as many as both sides have, when all fall as they come.
+
+    Fisher's exact test: the hypergeometric distribution, which holds for the small numbers a history has.
+    """
+    visits = few + other
+    ways = sum(math.comb(of_few, count) * math.comb(of_other, visits - count) for count in range(few + 1))
+    return ways / math.comb(of_few + of_other, visits)

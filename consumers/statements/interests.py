@@ -45,7 +45,8 @@ class InterestRules:
 class Interest(NamedTuple):
     """A signed weight, negative for a dislike, and what it rests on: `event:ID` or `field:NAME`, newest first, at most 5.
 
-    `shares` is what each event supports it with, faded by age, and `word_share` what the user's word does.
+    `shares` is what each event supports it with, faded by age, and `word_share` what the user's word does. `came` and `wanes`
+    are those of its `Outlook`.
     """
 
     weight: float
@@ -54,6 +55,8 @@ class Interest(NamedTuple):
     trend: Trend
     shares: Mapping[str, float] = {}
     word_share: float = 0.0
+    came: bool = False
+    wanes: bool = False
 
 
 def event_weights(state: UserState, rules: InterestRules) -> list[float]:
@@ -114,7 +117,9 @@ def interests(
         if seen is not None:
             evidence = _evidence(seen, key in edits)
             word_share = DECLARED_WEIGHT if seen.told or key in edits else 0.0
-            result[tag] = Interest(weight, evidence, seen.confidence, seen.trend, seen.shares, word_share)
+            result[tag] = Interest(
+                weight, evidence, seen.confidence, seen.trend, seen.shares, word_share, seen.came, seen.wanes
+            )
     return result
 
 

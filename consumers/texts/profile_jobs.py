@@ -13,8 +13,8 @@ from consumers.texts.words import FIXED, WordMemory, Words
 from schemas.messages import Language, ProfileRequest, Sentence, Statement, UserProfile
 from schemas.tensors import PROFILE_LLM
 
-ATTEMPTS = 2
-"""How often the model is asked to word a fact before fixed words stand in."""
+ATTEMPTS = 3
+"""How often the model is asked to word a fact before fixed words stand in: in each wording once, and once with the faults named."""
 PLAIN_MODEL = "plain"
 PLAIN_VERSION = "1"
 """What a profile names as its model when no sentence is the LLM's."""
@@ -110,7 +110,8 @@ class ProfileJob:
     def question(self, work: FactWork) -> str:
         """The prompt of the work's next attempt."""
         statements, language = self.request.statements, self.request.language
-        return prompt(work.fact, statements, language, work.attempt, work.faults, self.style)
+        faults = work.faults if work.attempt == 1 else ()  # a small model may take their words for facts
+        return prompt(work.fact, statements, language, work.attempt, faults, self.style)
 
     def answer(self, work: FactWork, text: str) -> list[Fault]:
         """Take the model's words if they are grounded; else ask again, or let fixed words stand in."""

@@ -97,7 +97,12 @@ def prompt_of(
 
 
 def variant_of(sheet: Sheet, attempt: int = 0) -> int:
-    """Which wording is asked for: for the same facts the same, and another for another attempt."""
+    """Which wording is asked for: for the same facts the same, and another for another attempt.
+
+    What is declared alone begins with the first, the only one a model is tuned on for it.
+    """
+    if not sheet.groups:
+        return attempt
     told = "\n".join(name for _, names in sheet.groups for name in names)
     return zlib.crc32(f"{sheet.kind}\n{sheet.age}\n{told}".encode()) + attempt
 

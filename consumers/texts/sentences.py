@@ -42,8 +42,8 @@ def subject(sheet: Sheet, language: Language, variant: int) -> str:
 
 
 def wording_of(sheet: Sheet, variant: int) -> int:
-    """Which of the wordings a variant is. What is declared alone has one only."""
-    return variant % VARIANTS if sheet.groups else 0
+    """Which of the wordings a variant is."""
+    return variant % VARIANTS
 
 
 def clause(group: Group, names: Sequence[str], language: Language, variant: int) -> str:
@@ -69,7 +69,7 @@ def _english_about(sheet: Sheet, variant: int) -> str:
         person = f"{sheet.age}-year-old {occupation}" if sheet.age else occupation
         home = f" from {location}" if location else ""
         return f"{name} is {article(person)} {person}{home}{f' who {likes}' if likes else ''}."
-    if variant == 2:
+    if variant == 2 and likes:
         before = [
             f"aged {sheet.age}" if sheet.age else "",
             sheet.condition,

@@ -14,7 +14,7 @@ class Words(NamedTuple):
 
 
 FIXED = Words("", by_llm=False)
-"""In place of words that the model was not asked for, or twice could not find: `consumers.texts.plain_text` has those."""
+"""In place of words that the model was not asked for, or could not find: `consumers.texts.plain_text` has those."""
 
 
 class WordMemory:

@@ -1,4 +1,4 @@
-"""Profiles written as the narrator writes them: the same jobs, prompts, sampling, grounding check and second attempt."""
+"""Profiles written as the narrator writes them: the same jobs, prompts, sampling, grounding check and later attempts."""
 
 import json
 from collections.abc import Callable, Mapping, Sequence

@@ -1,4 +1,4 @@
-"""What a narrator is worth: profiles written as in service, with the grounding check and the second attempt."""
+"""What a narrator is worth: profiles written as in service, with the grounding check and later attempts."""
 
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -20,7 +20,7 @@ Write = Callable[[Sequence[str], Sequence[int]], list[str]]
 
 @dataclass
 class AttemptScore:
-    """One language's profiles: `first` when each fact's words passed at once, `second` when one took two attempts."""
+    """One language's profiles: `first` when each fact's words passed at once, `later` when some took more."""
 
     profiles: int = 0
     first: int = 0

@@ -181,7 +181,7 @@ class Session:
         return scores
 
     def _show_scores(self, scores: AttemptScores) -> None:
-        table = Table("source", "language", "profiles", "first attempt", "second", "sentences by LLM")
+        table = Table("source", "language", "profiles", "first attempt", "last", "sentences by LLM")
         for (source, language), score in scores.items():
             shares = score.as_dict()
             shown = (f"{shares[name]:.1%}" for name in ("first_attempt", "second_attempt", "llm_share"))

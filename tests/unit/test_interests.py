@@ -170,8 +170,87 @@ def test_four_quiet_events_are_the_newest_third_of_a_short_history_and_fade_noth
 
 
 def test_a_like_met_seldom_has_to_be_quiet_for_longer() -> None:
-    seldom = "sssssh" * 6
-    assert [hiking_trend(seldom + "s" * quiet) for quiet in (10, 12, 16)] == ["steady", "steady", "fading"]
+    seldom = "ssssh" * 7
+    assert [hiking_trend(seldom + "s" * quiet) for quiet in (10, 15, 20)] == ["steady", "steady", "fading"]
+
+
+def test_what_is_done_to_one_item_in_a_row_is_one_visit() -> None:
+    def trend_of_hiking(hikes: int) -> Trend:
+        """Six songs, a hike and five songs, each of them once; then ten songs. Each hike's visit has so many events."""
+        ids = [f"song{at}" for at in range(6)] + ["hike0"] * hikes + [f"song{at}" for at in range(6, 11)]
+        ids += [f"song{at}" for at in range(11, 21)]
+        events = [HistoryEvent(at * 10_800_000, f"e{at}", item_id, "like") for at, item_id in enumerate(ids)]
+        return interests(UserState(events=events), OUTDOORS, RULES)["hiking"].trend
+
+    assert [trend_of_hiking(hikes) for hikes in (1, 9)] == ["steady", "steady"]  # nine visits would have faded
+
+
+def test_coming_back_to_an_item_is_another_visit() -> None:
+    ids = ["hike0", "song0", "hike0", "song1"] * 4 + [f"song{at}" for at in range(2, 12)]
+    events = [HistoryEvent(at * 10_800_000, f"e{at}", item_id, "like") for at, item_id in enumerate(ids)]
+    assert interests(UserState(events=events), OUTDOORS, RULES)["hiking"].trend == "fading"
+
+
+def taken_of(
+    found: Mapping[str, Interest], explained: frozenset[str] = frozenset(), least_share: float = 0.25
+) -> dict[str, str]:
+    """The trends of the main ones of some likes."""
+    taken = main_interests(found, most=5, least=0.25, least_share=least_share, explained=explained)
+    return {tag: str(interest.trend) for tag, interest in taken.items()}
+
+
+def a_like(trend: Trend, events: str, weight: float, *, came: bool = False, wanes: bool = False) -> Interest:
+    """A like that these events support alike, named by a letter each."""
+    return Interest(weight, (), 0.9, trend, {event: weight / len(events) for event in events}, came=came, wanes=wanes)
+
+
+def test_what_wanes_fades_when_another_came() -> None:
+    for came in (False, True):
+        found = {"jazz": a_like("steady", "ab", 4, wanes=True), "chess": a_like("new", "cd", 4, came=came)}
+        assert taken_of(found) == {"chess": "new", "jazz": "fading" if came else "steady"}
+
+
+def test_what_came_is_explained_by_what_came_with_it_only() -> None:
+    found = {"careers": a_like("steady", "abcdef", 6), "technology": a_like("new", "ef", 0.5, came=True)}
+    assert set(taken_of(found)) == {"careers", "technology"}
+    without = found | {"technology": a_like("new", "ef", 0.5)}
+    assert set(taken_of(without)) == {"careers"}
+    along = {"physics": a_like("new", "ef", 2, came=True), "technology": a_like("new", "ef", 0.5, came=True)}
+    assert set(taken_of(along)) == {"physics"}
+
+
+def test_what_came_is_not_held_against_the_strongest() -> None:
+    for came in (False, True):
+        found = {"careers": a_like("steady", "abcdef", 40), "chess": a_like("new", "gh", 1, came=came)}
+        assert ("chess" in taken_of(found)) is came
+
+
+def test_what_rests_on_a_refused_interest_goes_with_it_unless_the_user_named_it() -> None:
+    roses, tulips = a_like("steady", "abcde", 5), a_like("steady", "abxyz", 5)
+    assert set(taken_of({"roses": roses, "tulips": tulips}, frozenset("abcd"))) == {"tulips"}
+    named = roses._replace(word_share=1.0)
+    assert set(taken_of({"roses": named}, frozenset("abcde"))) == {"roses"}
+
+
+def hiking_after(kinds: str, kind_of_hikes: EventType = "like") -> Interest:
+    """The interest in hiking after these events, an item each: h a hike, s a song liked."""
+    ids = [f"{'hike' if kind == 'h' else 'song'}{at % 30}" for at, kind in enumerate(kinds)]
+    types: list[EventType] = [kind_of_hikes if kind == "h" else "like" for kind in kinds]
+    events = [HistoryEvent(at * 10_800_000, f"e{at}", *of) for at, of in enumerate(zip(ids, types, strict=True))]
+    return interests(UserState(events=events), OUTDOORS, RULES)["hiking"]
+
+
+def test_an_interest_came_when_chance_seldom_makes_it() -> None:
+    before = "s" * 18
+    found = [hiking_after(before + recent) for recent in ("ssssssssh", "sssshshsh", "hhhhhhhhh")]
+    assert [one.trend for one in found] == ["new"] * 3
+    assert [one.came for one in found] == [False, True, True]
+
+
+def test_a_like_wanes_when_its_share_halved() -> None:
+    found = [hiking_after("sssh" * 5 + recent) for recent in ("sssssssssss", "sshsshsshss")]
+    assert [(one.trend, one.wanes) for one in found] == [("steady", True), ("steady", False)]
+    assert not hiking_after("sssh" * 5 + "sssssssssss", "dislike").wanes
 
 
 def test_an_interest_that_a_fading_one_explains_fades_with_it() -> None:
