@@ -22,7 +22,7 @@ RISE = 1.5
 FALL = 0.5
 RISES_CHANCE, FADES_CHANCE = 0.025, 0.05
 """A rise or fall is called so when chance makes it this seldom: both come in likes of all ages, and most are gone again."""
-COMES_CHANCE = 0.1
+COMES_CHANCE = 0.14
 """An interest came when chance makes it this seldom: it is not called a rise, but is not overlooked either."""
 QUIET_EVENTS = (10, 15, 20)
 """A like fades when it has been quiet for so many newest events."""

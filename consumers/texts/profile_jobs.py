@@ -14,7 +14,7 @@ from schemas.messages import Language, ProfileRequest, Sentence, Statement, User
 from schemas.tensors import PROFILE_LLM
 
 ATTEMPTS = 3
-"""How often the model is asked to word a fact before fixed words stand in: in each wording once, and once with the faults named."""
+"""How often the model is asked to word a fact before fixed words stand in: each wording once, one with the faults named."""
 PLAIN_MODEL = "plain"
 PLAIN_VERSION = "1"
 """What a profile names as its model when no sentence is the LLM's."""

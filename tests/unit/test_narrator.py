@@ -132,10 +132,13 @@ def test_an_ungrounded_text_is_asked_for_again_with_its_fault_named_then_plain(n
     assert "must not say: whales<|im_end|>" in second and "must" not in first
     assert greedy.temperature == 0 and again.temperature == 0
     model.answer("This user hates drama.")
+    turn(narrator)
+    assert "must" not in model.asked[2][0] and len({prompt for prompt, _, _ in model.asked}) == 3, "each wording once"
+    model.answer("This user hates drama.")
     (profile,) = profiles(turn(narrator))
     assert [(s.text, s.source) for s in profile.summary] == [("A user interested in drama.", "plain")]
-    assert profile.model_name == "plain" and profile.generated_tokens == 16
-    assert metrics.GROUNDING_FAILURES.labels(reason="word")._value.get() == refused + 2
+    assert profile.model_name == "plain" and profile.generated_tokens == 24
+    assert metrics.GROUNDING_FAILURES.labels(reason="word")._value.get() == refused + 3
 
 
 def test_a_text_that_leaves_a_fact_out_is_asked_for_again_with_the_fact_named(narrator: Narrator, model: Model) -> None:
@@ -171,8 +174,9 @@ def test_a_mixed_profile_marks_each_sentence(narrator: Narrator, model: Model) -
     (_, _, about), (_, _, viewed) = model.asked
     about.set_result(Generation("This user is interested in drama.", 5, 0.1, "stop"))
     viewed.set_exception(BadMessage("inference_refused", "prompt too long"))
-    turn(narrator)
-    model.open[0].set_exception(BadMessage("inference_refused", "prompt too long"))
+    for _ in range(2):
+        turn(narrator)
+        model.open[0].set_exception(BadMessage("inference_refused", "prompt too long"))
     (profile,) = profiles(turn(narrator))
     assert [(s.text, s.source, s.statements) for s in profile.summary] == [
         ("He is interested in drama.", "llm", [0, 1]),

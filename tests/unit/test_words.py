@@ -1,6 +1,6 @@
 """Words that are remembered: shared by all, but for what a user declares; bounded; of one model."""
 
-from consumers.texts.profile_jobs import ProfileJob
+from consumers.texts.profile_jobs import ATTEMPTS, ProfileJob
 from consumers.texts.words import FIXED, WordMemory, Words
 from schemas.messages import Language, ProfileRequest, Statement
 from tests.unit.profile_cases import facts, request
@@ -75,7 +75,7 @@ def test_a_fact_is_asked_for_once_for_all_users_and_declared_ones_for_each() -> 
 def test_a_fact_that_the_model_cannot_word_is_not_asked_for_again() -> None:
     memory = WordMemory(100)
     first = job(memory, asked_for("u", facts(["tea"])))
-    for _ in range(2):
+    for _ in range(ATTEMPTS):
         first.answer(first.works[0], "This user hates tea.")
     again = job(memory, asked_for("v", facts(["tea"])))
     assert again.finished and [work.source for work in again.works] == ["plain"]
