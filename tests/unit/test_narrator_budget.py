@@ -63,13 +63,16 @@ def test_no_more_texts_begin_than_the_budget_allows_edits_first(model: Model, cl
     assert len(model.asked) == 5 and held_back("calls_per_s") == 2
 
 
-def test_the_second_sentence_and_the_second_attempt_cost_nothing(model: Model, clock: Clock) -> None:
+def test_the_second_fact_and_later_attempts_cost_nothing(model: Model, clock: Clock) -> None:
     writer = narrator(model, calls_per_s=0.001)
     turn(writer, record(0, request("u", facts(["drama"], (), ["Jaws"]))), record(1, request("v", DRAMA)))
     assert len(model.asked) == 2
     model.answer("nonsense")
     turn(writer)
     assert len(model.asked) == 4
+    model.answer("nonsense")
+    turn(writer)
+    assert len(model.asked) == 6
     model.answer("nonsense")
     assert [profile.user_id for profile in profiles(turn(writer))] == ["u"]
 
