@@ -53,7 +53,7 @@ RUNS_BEFORE_COMPACTION, FILES_BEFORE_SLOWDOWN = 2, 64
 EQUAL_RUNS_MERGED, MOST_RUNS = 4, 12
 """Without RocksDB's bound of as many runs as are asked about: newer ones are merged by fours."""
 COMPACTED_AT_CLOSE_BYTES = 96 * 1024 * 1024
-"""Blobs that are moved in a moment: those of some fifty thousand users. Of larger stores what is overwritten is freed in time."""
+"""Blobs that are moved in a moment, of some fifty thousand users. Of larger stores what is overwritten is freed in time."""
 MEMTABLE_BYTES = 32 * 1024 * 1024
 MEMTABLE_FILTER_SHARE = 0.005
 """Of a memtable, for a filter of its keys: with many users most states that are asked for have left it, and are not looked for
