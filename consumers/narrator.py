@@ -32,6 +32,8 @@ HELD_FOR_MS = (PROFILE_REQUESTS.retention_ms or DAY_MS) - 60 * 60 * 1000
 """A request unanswered for so long is given up, as its topic is about to delete it: no narrator starts where the log no
 longer holds the committed offset. One that ends has the hour to come back in."""
 LOOK_EVERY_S = 60.0
+MOST_AT_ONCE = 64
+"""Profiles published in one turn: each is read by the grounding check once more, which takes some milliseconds."""
 
 
 class Writer(Protocol):
@@ -123,6 +125,8 @@ class Narrator:
             metrics.PROFILES.inc()
             for work in job.works:
                 metrics.FACTS_WORDED.labels(source=work.source).inc()
+            for kind in {fault.kind for fault in job.summary[1]}:
+                metrics.GROUNDING_FAILURES.labels(reason=kind).inc()
             for sentence in profile.summary:
                 metrics.SENTENCES.labels(source=sentence.source, language=profile.language).inc()
         self._published = []
@@ -242,7 +246,7 @@ class Narrator:
         now_s = time.monotonic()
         self._backlog.for_llm.release(now_s)
         while free > 0 and (job := self._most_urgent(waiting, now_s)) is not None:
-            works = [work for work in job.works if work.waiting][:free]
+            works = [work for work in job.works if work.waiting and not job.recall(work)][:free]
             free -= len(works)
             for work in works:
                 future = self._inference.generate(job.question(work), self._sampling(job, work))
@@ -265,11 +269,15 @@ class Narrator:
         else:
             return None
         if job is not None:
-            self._budget.begin((job.partition, job.request.user_id), now_s)
-            waited_s = time.time() - job.request.requested_at_ms / 1000
-            metrics.TEXTS_BEGUN.labels(reason=job.request.reason).inc()
-            metrics.TEXT_WAIT_SECONDS.labels(reason=job.request.reason).observe(max(waited_s, 0.0))
+            self._begin(job, now_s)
         return job
+
+    def _begin(self, job: ProfileJob, now_s: float) -> None:
+        """The model will be asked for the job."""
+        self._budget.begin((job.partition, job.request.user_id), now_s)
+        waited_s = time.time() - job.request.requested_at_ms / 1000
+        metrics.TEXTS_BEGUN.labels(reason=job.request.reason).inc()
+        metrics.TEXT_WAIT_SECONDS.labels(reason=job.request.reason).observe(max(waited_s, 0.0))
 
     def _start(self, queue: RequestQueue, oldest: bool = False) -> ProfileJob | None:
         """The queue's most urgent request, or the oldest, becomes a job."""
@@ -300,9 +308,16 @@ class Narrator:
         self._published = []
         if self._encoder_backoff.waiting:
             return
-        finished = [job for job in self._jobs.values() if job.finished][: self._settings.triton.max_batch]
-        while len(finished) < self._settings.triton.max_batch and (job := self._start(self._backlog.ready)) is not None:
-            finished += [job] if job.finished else []
+        most = min(self._settings.triton.max_batch, MOST_AT_ONCE)
+        finished = [job for job in self._jobs.values() if job.finished][:most]
+        for _ in range(most - len(finished)):
+            job = self._start(self._backlog.ready)
+            if job is None:
+                break
+            if job.finished:
+                finished.append(job)
+            else:  # its words were forgotten while it waited
+                self._begin(job, time.monotonic())
         if not finished:
             return
         try:
@@ -321,16 +336,11 @@ class Narrator:
             Retryable: text_encoder cannot be reached.
         """
         now_ms = int(time.time() * 1000)
-        by_llm = any(job.by_llm for job in jobs)
-        version = self._inference.model_version(PROFILE_LLM.name) if by_llm else PLAIN_VERSION
-        if by_llm:
+        version = PLAIN_VERSION
+        if any(job.by_llm or work.remembered for job in jobs for work in job.works):
+            version = self._inference.model_version(PROFILE_LLM.name)
             self._words.of_version(version)
-        profiles = []
-        for job in jobs:
-            profile, faults = profile_of(job, version, now_ms)
-            profiles.append(profile)
-            for kind in {fault.kind for fault in faults}:
-                metrics.GROUNDING_FAILURES.labels(reason=kind).inc()
+        profiles = [profile_of(job, version, now_ms) for job in jobs]
         vectors = self._inference.encode_texts([profile.text for profile in profiles])
         return [
             (job, profile.model_copy(update={"text_vector": [round(float(x), 6) for x in vector] if vector.any() else []}))

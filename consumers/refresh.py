@@ -40,6 +40,9 @@ def refresh_reason(
     if profile is None:
         return "first" if enough_for_a_text(state, settings) else None
     now, then = statement_topics(statements), profile.topics
+    new_events, rules = state.event_count - profile.events_seen, settings.profiler
+    if set(now) == set(then) and declared_language(state) in (None, profile.language):
+        return _outdated(new_events, rules, drift, age_ms)  # nothing could be told otherwise
     if _own_words_differ(state, profile, set(now) ^ set(then)):
         return "edited"
     if declared_language(state) not in (None, profile.language) or _told_differ(now, then, told):
@@ -48,7 +51,7 @@ def refresh_reason(
         return "reversed"
     if _changed(statements, then):
         return "changed"
-    return _outdated(state.event_count - profile.events_seen, settings.profiler, drift, age_ms)
+    return _outdated(new_events, rules, drift, age_ms)
 
 
 def _outdated(new_events: int, rules: ProfilerSettings, drift: float, age_ms: int) -> Reason | None:
@@ -63,12 +66,14 @@ def _outdated(new_events: int, rules: ProfilerSettings, drift: float, age_ms: in
 def _changed(statements: Sequence[Statement], then: Sequence[str]) -> bool:
     """Whether a like came that is a main one or on its way up, or one that the text names is none any more, or fades.
 
-    Likes may trade places, and one that is neither may come untold. Habits and titles count nothing: the next text tells them.
+    Likes may trade places, and one that is neither may come untold. A dislike of what the text does not like, habits and
+    titles count nothing: the next text tells them.
     """
     likes = [statement for statement in statements if statement.stance == "likes" and statement.trend != "fading"]
     came = (s for at, s in enumerate(likes) if at < MAIN_LIKES or s.trend in ("new", "rising"))
     held = {_topic(statement) for statement in likes}
-    return any(_topic(statement) not in then for statement in came) or any(topic not in held for topic in _likes(then))
+    told = (topic for topic in then if topic.startswith("likes:"))
+    return any(_topic(statement) not in then for statement in came) or any(topic not in held for topic in told)
 
 
 def statement_topics(statements: Sequence[Statement]) -> list[str]:
@@ -99,10 +104,6 @@ def enough_for_a_text(state: UserState, settings: Settings) -> bool:
     return declared or state.event_count >= settings.profiler.min_events
 
 
-def _likes(topics: Sequence[str]) -> list[str]:
-    return [topic for topic in topics if topic.startswith("likes:")]
-
-
 def _told_differ(now: Sequence[str], then: Sequence[str], told: bool) -> bool:
     differing = set(now) ^ set(then)
     return bool(told and differing) or any(topic.startswith("is:") for topic in differing)
@@ -112,13 +113,17 @@ def _reversed(now: Sequence[str], then: Sequence[str]) -> bool:
     """Whether what was liked is disliked, or the other way round."""
     turned = {"likes": "dislikes", "fades": "dislikes", "dislikes": "likes"}
     opposites = {f"{turned[stance]}:{tag}" for stance, _, tag in (topic.partition(":") for topic in then) if stance in turned}
-    return not opposites.isdisjoint(now)
+    return not opposites.difference(then).isdisjoint(now)
 
 
 def _own_words_differ(state: UserState, profile: ProfileRef, differing: set[str]) -> bool:
     """Whether the text does not yet say what the user's edits and mutes ask for."""
     muted = {tag_key(tag) for tag in state.muted_tags}
     own = muted | {tag_key(topic) for topic in state.edits}
-    if any(topic.partition(":")[2].casefold() in own for topic in differing):
-        return True
-    return any(topic.partition(":")[2].casefold() in muted for topic in profile.topics)
+    return any(_tag(topic) in own for topic in differing) or any(_tag(topic) in muted for topic in profile.topics)
+
+
+def _tag(topic: str) -> str:
+    """The tag, case-folded, that a topic is about; "" of what is declared."""
+    stance, _, tag = topic.partition(":")
+    return "" if stance == "is" else tag.casefold()

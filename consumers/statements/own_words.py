@@ -7,6 +7,7 @@ happens later counts again. Where one message says both, the word against wins.
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from consumers.statements.clean_text import clean
 from consumers.statements.free_text import Mention, read
 from consumers.statements.vocabulary import Vocabulary
 from schemas.state import Attributes, UserState
@@ -46,9 +47,9 @@ def declared_words(attributes: Attributes, vocabulary: Vocabulary) -> dict[str, 
     """What the attributes say of tags, by case-folded tag."""
     words: dict[str, Word] = {}
     for tag in attributes.tags:
-        _add(words, Word(tag, 1, ("field:tags",)))
+        _add(words, Word(clean(tag), 1, ("field:tags",)))
     for tag, likes in sorted(attributes.answers.items()):
-        _add(words, Word(tag, 1 if likes else -1, ("field:answers",)))
+        _add(words, Word(clean(tag), 1 if likes else -1, ("field:answers",)))
     if attributes.free_text and vocabulary:
         for mention in read(attributes.free_text, vocabulary).mentions:
             _add_mention(words, mention, "field:free_text")

@@ -9,11 +9,12 @@ from consumers.texts.prompt_texts import TEXTS
 from consumers.texts.wording import listed
 from schemas.messages import Language
 
-_DENIES = re.compile(r"\b(?:not|no longer)\b")
+_DENIES = re.compile(r"\b(?:not|no|never|neither)\b|n't\b")
 """English verbs after which a list is joined by "or"."""
 
 
-_SUBJECTS = ("他", "她", "用户", "该用户", "这", "一位")
+_ENDS_OR_SUBJECTS = re.compile(r"[.!?:;。！？：；]|\b(?:this user|they|he|she|who)\b|[他她]|用户", re.IGNORECASE)
+"""What the words of a clause do not hold beside its name."""
 
 
 class Clause(NamedTuple):
@@ -23,13 +24,15 @@ class Clause(NamedTuple):
     name: str
 
 
-def clause_in(text: str, language: Language) -> str | None:
-    """The words of a sentence about "This user", without these and the full stop; None when it is another kind of sentence."""
-    subject, stop = TEXTS.of(language).subjects["unknown"], "。" if language == "zh" else "."
-    bare = language == "zh" and not text.startswith(_SUBJECTS)  # 曾浏览过…
-    if not text.endswith(stop) or not (bare or text.startswith(subject)):
+def clause_in(text: str, name: str, language: Language) -> str | None:
+    """The words of a sentence about "This user" and a name, without subject and full stop; None when it is not such a one."""
+    subject, stop = (TEXTS.of(language).subjects["unknown"], "。") if language == "zh" else ("This user ", ".")
+    if not text.endswith(stop) or not (text.startswith(subject) or language == "zh"):  # 曾浏览过… has no subject
         return None
-    return text.removesuffix(stop).removeprefix(subject).strip() or None
+    words = text.removesuffix(stop).removeprefix(subject)
+    before, _, after = words.rpartition(name)
+    begins = words[:1].isalnum() or words.startswith(name)
+    return words if begins and not _ENDS_OR_SUBJECTS.search(f"{before} {after}") else None
 
 
 def joined(clauses: Sequence[Clause], subject: str, language: Language) -> str:

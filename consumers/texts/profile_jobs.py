@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from consumers.runtime.processor import StateKey
 from consumers.texts.grounding import Fault, read
@@ -81,8 +82,7 @@ class ProfileJob:
         job = cls(request, partition, offset, works, WordMemory(0) if memory is None else memory, style=style)
         for work in works:
             if language in languages and writable(work.fact, statements, language, style):
-                work.words = job.memory.recall(job.question(work), job._owner(work))
-                work.remembered = work.words is not None
+                job.recall(work)
             else:
                 work.words = FIXED
         unknown = [work for work in works if work.words is None]
@@ -107,6 +107,13 @@ class ProfileJob:
         """Whether words are the model's."""
         return any(work.words and work.words.by_llm for work in self.works)
 
+    def recall(self, work: FactWork) -> bool:
+        """Whether the fact's words are known by now; it takes them."""
+        if work.words is None:
+            work.words = self.memory.recall(self._first_question(work), self._owner(work))
+            work.remembered = work.words is not None
+        return work.words is not None
+
     def question(self, work: FactWork) -> str:
         """The prompt of the work's next attempt."""
         statements, language = self.request.statements, self.request.language
@@ -114,11 +121,15 @@ class ProfileJob:
         return prompt(work.fact, statements, language, work.attempt, faults, self.style)
 
     def answer(self, work: FactWork, text: str) -> list[Fault]:
-        """Take the model's words if they are grounded; else ask again, or let fixed words stand in."""
-        statements, language, basis = self.request.statements, self.request.language, work.fact.basis
+        """Take the model's words if they are grounded; else ask again, or let fixed words stand in.
+
+        They are to hold of every user of whom the fact does, however weak it is.
+        """
+        statements, language, fact = self.request.statements, self.request.language, work.fact
         text = text.strip()
-        faults = read(text, [statements[index] for index in basis], language, must_name(work.fact, statements)).faults
-        words = text if self._owner(work) else clause_in(text, language)
+        basis = [_as_for_all(statements[index], fact) for index in fact.basis]
+        faults = read(text, basis, language, must_name(fact, statements)).faults
+        words = text if self._is_person(work) else clause_in(text, fact_name(fact, statements, language), language)
         if not faults and words is None:
             faults = [Fault("form", text)]
         if faults:
@@ -143,15 +154,24 @@ class ProfileJob:
     def take(self, work: FactWork, words: Words) -> None:
         """These are the fact's words, for this text and others."""
         work.asked, work.words = False, words
-        self.memory.remember(self.question(FactWork(work.fact, work.part)), self._owner(work), words)
+        self.memory.remember(self._first_question(work), self._owner(work), words)
+
+    def _first_question(self, work: FactWork) -> str:
+        return self.question(FactWork(work.fact, work.part))
+
+    def _is_person(self, work: FactWork) -> bool:
+        """Whether it says who the user is, in a sentence of its own."""
+        return self.request.statements[work.fact.statements[0]].stance == "is"
 
     def _owner(self, work: FactWork) -> StateKey | None:
-        """Whose words they are: who the user is, is said in a sentence of its own, and known for them alone."""
-        told = self.request.statements[work.fact.statements[0]]
-        return (self.partition, self.request.user_id) if told.stance == "is" else None
+        """Whose words they are; None: everybody's. A topic that rests on what the user said alone may be their own."""
+        told = [self.request.statements[index] for index in work.fact.statements]
+        is_own = all(one.startswith("field:") for statement in told for one in statement.evidence)
+        return (self.partition, self.request.user_id) if is_own else None
 
+    @cached_property
     def summary(self) -> tuple[list[Sentence], list[Fault]]:
-        """The sentences, checked once more as they stand, and what was wrong with those that fixed words replace.
+        """A finished job's sentences, checked once more as they stand, and what was wrong with those that fixed words replace.
 
         Plain ones are marked, and are one sentence where nothing is the model's.
         """
@@ -177,7 +197,7 @@ class ProfileJob:
         clauses = [Clause(work.words.text, fact_name(work.fact, statements, language)) for work in works if work.words]
         faults: list[Fault] = []
         if all(work.words and work.words.by_llm for work in works):
-            text = clauses[0].words if self._owner(works[0]) else ""
+            text = clauses[0].words if self._is_person(works[0]) else ""
             if len(clauses) > 1 or not text:
                 subject = f"{text.removesuffix('。')}，" if text else subject_of(statements, language)
                 text = joined(clauses[1:] if text else clauses, subject, language)
@@ -186,7 +206,13 @@ class ProfileJob:
                 indexes = sorted(said.basis[index] for index in reading.mentioned)
                 return [Sentence(text=text, source="llm", statements=indexes)], []
             faults = reading.faults
-        return plain_part(said, statements, language, language == "en" and follows), faults
+        return plain_part(said, statements, language, follows), faults
+
+
+def _as_for_all(statement: Statement, fact: Part) -> Statement:
+    """The statement as weak as it may be, and without a trend that the fact does not tell: its words are for all users."""
+    told = fact.kind == "trends"
+    return statement.model_copy(update={"strength": 0.0, "trend": statement.trend if told else None})
 
 
 def _is_extra(fact: Part, statements: Sequence[Statement]) -> bool:
@@ -212,12 +238,12 @@ def must_name(part: Part, statements: Sequence[Statement]) -> list[int]:
     return [place for place, index in enumerate(part.basis) if index in part.statements and not is_gender(statements[index])]
 
 
-def profile_of(job: ProfileJob, model_version: str, now_ms: int) -> tuple[UserProfile, list[Fault]]:
-    """The profile of a finished job, its text vector still to come, and faults of sentences that were replaced."""
+def profile_of(job: ProfileJob, model_version: str, now_ms: int) -> UserProfile:
+    """The profile of a finished job, its text vector still to come."""
     request = job.request
-    summary, faults = job.summary()
+    summary, _ = job.summary
     by_llm = any(sentence.source == "llm" for sentence in summary)
-    profile = UserProfile(
+    return UserProfile(
         user_id=request.user_id,
         request_id=request.request_id,
         language=request.language,
@@ -235,4 +261,3 @@ def profile_of(job: ProfileJob, model_version: str, now_ms: int) -> tuple[UserPr
         requested_at_ms=request.requested_at_ms,
         cause=request.cause,
     )
-    return profile, faults

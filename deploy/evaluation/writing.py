@@ -100,7 +100,7 @@ class NarratorDesk:
 
     def _finished(self, job: ProfileJob, refused: Sequence[tuple[str, tuple[str, ...]]]) -> Written:
         attempts = max((work.attempt for work in job.works), default=0)
-        profile, _ = profile_of(job, "in process", job.request.requested_at_ms)
+        profile = profile_of(job, "in process", job.request.requested_at_ms)
         by_llm = sum(sentence.source == "llm" for sentence in profile.summary)
         return Written(job.request, profile, len(profile.summary), by_llm, attempts, tuple(refused))
 

@@ -16,7 +16,7 @@ def model_card(
     """README.md of the adapter's folder: what it is, what made it, what it measured."""
     rows = [
         f"| {source} | {language} | {score.profiles} | {score.first / score.profiles:.1%} "
-        f"| {(score.first + score.second) / score.profiles:.1%} | {score.by_llm / max(1, score.sentences):.1%} |"
+        f"| {(score.first + score.later) / score.profiles:.1%} | {score.by_llm / max(1, score.sentences):.1%} |"
         for (source, language), score in scores.items()
     ]
     samples = [

@@ -24,7 +24,7 @@ class AttemptScore:
 
     profiles: int = 0
     first: int = 0
-    second: int = 0
+    later: int = 0
     sentences: int = 0
     by_llm: int = 0
     faults: Counter[str] = field(default_factory=Counter)
@@ -37,7 +37,7 @@ class AttemptScore:
         return {
             "profiles": self.profiles,
             "first_attempt": round(self.first / profiles, 4),
-            "second_attempt": round((self.first + self.second) / profiles, 4),
+            "last_attempt": round((self.first + self.later) / profiles, 4),
             "llm_share": round(self.by_llm / sentences, 4),
             "faults": dict(sorted(self.faults.items())),
         }
@@ -66,8 +66,8 @@ def _count(score: AttemptScore, job: ProfileJob) -> None:
     score.profiles += 1
     if all(work.source == "llm" for work in job.works):
         score.first += all(work.attempt == 0 for work in job.works)
-        score.second += any(work.attempt > 0 for work in job.works)
-    summary, _ = job.summary()
+        score.later += any(work.attempt > 0 for work in job.works)
+    summary, _ = job.summary
     score.sentences += len(summary)
     score.by_llm += sum(sentence.source == "llm" for sentence in summary)
     score.samples.append(("" if job.request.language == "zh" else " ").join(sentence.text for sentence in summary))

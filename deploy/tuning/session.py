@@ -184,7 +184,7 @@ class Session:
         table = Table("source", "language", "profiles", "first attempt", "last", "sentences by LLM")
         for (source, language), score in scores.items():
             shares = score.as_dict()
-            shown = (f"{shares[name]:.1%}" for name in ("first_attempt", "second_attempt", "llm_share"))
+            shown = (f"{shares[name]:.1%}" for name in ("first_attempt", "last_attempt", "llm_share"))
             table.add_row(source, language, str(score.profiles), *shown)
         self.console.print(table)
         for (source, language), score in scores.items():

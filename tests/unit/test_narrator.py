@@ -439,10 +439,11 @@ def test_many_who_wait_for_one_fact_take_one_call(model: Model) -> None:
     turn(narrator, *(record(number, request(f"u{number}", DRAMA)) for number in range(600)))
     assert len(model.asked) == 2, "as many as may be in flight"
     found = 0
-    for _ in range(6):
+    for _ in range(12):
         model.answer(TRUE_TEXT)
         outputs = turn(narrator)
         found += len(profiles(outputs))
+        assert len(profiles(outputs)) <= module.MOST_AT_ONCE
     assert found == 600 and outputs.hold == {} and len(model.asked) == 2
     assert metrics.TEXTS_BEGUN.labels(reason="first")._value.get() == begun + 2
 

@@ -57,6 +57,7 @@ WRITTEN = facts(["a", "b", "c", "d"], ["x"])
         (facts(["d", "a", "b", "c"], ["x"]), False),  # all are named already
         (facts(["a", "b", "c", "d", "new"], ["x"]), False),  # not a main like
         (facts(["a", "b", "c", "d"], ["x", "y"]), False),
+        (facts(["a", "b", "c", "d"]), False),
         (facts(["a", "b", "new", "c", "d"], ["x"]), True),
         (facts(["a", "b", "c"], ["x"]), True),  # the text names one more
         (with_trend(facts(["a", "b", "c", "d", "new"], ["x"]), new="rising"), True),
@@ -169,3 +170,15 @@ def test_language_is_declared_or_the_historys_or_the_default() -> None:
     assert profile_language(UserState(attributes=Attributes(0, language="en")), catalogue, "zh") == "en"
     assert profile_language(UserState(), catalogue, "zh") == "zh"
     assert profile_language(state_of(("e1", "view", "a"), ("e2", "view", "b")), catalogue, "en") == "en"
+
+
+def test_nothing_is_asked_for_without_end() -> None:
+    """A text that says what holds is followed by none, whatever the user said or is told to be."""
+    torn = facts(["tea"], ["tea"])
+    assert refresh_reason(profiled(torn), torn, SETTINGS) is None
+    aged = facts(["tea"], age="25")
+    state = profiled(aged)
+    state.muted_tags, state.edits = ["age=25"], {"age=25": "not_interested"}
+    assert refresh_reason(state, aged, SETTINGS, told=True) is None
+    more = facts(["tea", "war"], ["tea"], age="25")
+    assert refresh_reason(profiled(torn), more, SETTINGS) == "declared"

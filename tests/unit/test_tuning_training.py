@@ -98,7 +98,7 @@ def test_a_narrator_that_writes_what_it_is_told_is_worth_everything_and_one_that
     assert {case.request.language for case in cases} == {"en", "zh"}
     assert any(statement.stance == "habit" for case in cases for statement in case.request.statements)
     silent = evaluate(cases, lambda prompts, limits: ["..."] * len(prompts))
-    assert all(score.first == score.second == score.by_llm == 0 and score.profiles for score in silent.values())
+    assert all(score.first == score.later == score.by_llm == 0 and score.profiles for score in silent.values())
     rounds = 0
 
     def right_at_last(prompts: list[str], limits: list[int]) -> list[str]:
@@ -111,7 +111,7 @@ def test_a_narrator_that_writes_what_it_is_told_is_worth_everything_and_one_that
         return "25岁男性。" if name == "25" else f"曾浏览过{name}。" if name.startswith("商品") else f"该用户对{name}感兴趣。"
 
     (score,) = evaluate([worked_example("zh")], right_at_last).values()  # type: ignore[arg-type]
-    assert (score.profiles, score.first, score.second, score.by_llm) == (1, 0, 1, 2)
+    assert (score.profiles, score.first, score.later, score.by_llm) == (1, 0, 1, 2)
     assert score.samples == ["25岁男性，对运动、科技、旅游感兴趣。他曾浏览过商品B、商品C、商品D。"] and len(score.refused) == 7
 
 
