@@ -11,8 +11,6 @@ from schemas.messages import Language
 
 _DENIES = re.compile(r"\b(?:not|no|never|neither)\b|n't\b")
 """English verbs after which a list is joined by "or"."""
-
-
 _ENDS_OR_SUBJECTS = re.compile(r"[.!?:;。！？：；]|\b(?:this user|they|he|she|who)\b|[他她]|用户", re.IGNORECASE)
 """What the words of a clause do not hold beside its name."""
 

@@ -1,4 +1,4 @@
-"""What profile_llm is asked: one short sentence per part of a profile.
+"""What profile_llm is asked: one short sentence per fact of a profile.
 
 A model tuned on these prompts (`portrait tune narrator`), or a large one, gets a line of instruction and the facts. One that
 is neither is shown examples too, as small models copy form well and follow rules badly: the examples have exactly the facts

@@ -22,7 +22,7 @@ from consumers.texts.words import WordMemory, Words
 from deploy.evaluation.gate_material import Change, Material
 from producers.shop import Timed, time_of
 from schemas.messages import BehaviorEvent, Language, ProfileRequest, UserAttributes, UserProfile
-from schemas.settings import NarratorSettings, Settings
+from schemas.settings import Settings
 from schemas.state import UserState
 from schemas.topics import BEHAVIOR_EVENTS, USER_ATTRIBUTES, USER_CONTROLS, USER_PROFILES
 
@@ -46,7 +46,7 @@ class Outcome:
 
     reasons: Counter[str] = field(default_factory=Counter)
     facts: int = 0
-    texts: Counter[str] = field(default_factory=Counter)
+    texts: int = 0
     after: Counter[str] = field(default_factory=Counter)
     shown_at: dict[str, int] = field(default_factory=dict)
     sayable_at: dict[str, int] = field(default_factory=dict)
@@ -82,7 +82,10 @@ class Replay:
     _under_way: list[tuple[int, int, ProfileRequest]] = field(default_factory=list)
     _latest: dict[str, str] = field(default_factory=dict)
     _asked: int = 0
-    _words: WordMemory = field(default_factory=lambda: WordMemory(NarratorSettings().remembered_facts))
+    _words: WordMemory = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._words = WordMemory(self.settings.narrator.remembered_facts)
 
     def run(self) -> Outcome:
         """Replay every message."""
@@ -126,7 +129,7 @@ class Replay:
         """What the narrator's memory lacks takes a call of the model; else the text is there at once."""
         job = ProfileJob.of(request, 0, 0, LANGUAGES, memory=self._words)
         unknown = [work for work in job.works if work.waiting]
-        self.outcome.texts[request.reason] += 1
+        self.outcome.texts += 1
         if unknown:
             self.outcome.reasons[request.reason] += 1
             self.outcome.facts += len(unknown)

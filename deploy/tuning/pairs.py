@@ -71,7 +71,7 @@ def _pair(source: random.Random, names: Names, language: Language, template: Cha
         if part is not None and not _only_gender(part, statements):
             break
     sheet, variant = sheet_of(part, statements, language), source.randrange(VARIANTS)
-    variant = variant if sheet.groups else 0
+    variant = variant if sheet.groups else 0  # what is declared alone has one wording
     answer = sentence(sheet, language, variant)
     basis = [statements[index] for index in part.basis]
     faults = read(answer, basis, language, must_name(part, statements)).faults

@@ -111,7 +111,7 @@ def report(materials: list[Material], outcomes: dict[str, Outcome], given: argpa
             m.name: round(100 * outcomes[m.name].calls / m.events_of_agreeing, 3) for m in materials
         },
         "facts_worded_per_100_events": {m.name: round(100 * outcomes[m.name].facts / m.events, 3) for m in materials},
-        "texts_per_100_events": {m.name: round(100 * outcomes[m.name].texts.total() / m.events, 3) for m in materials},
+        "texts_per_100_events": {m.name: round(100 * outcomes[m.name].texts / m.events, 3) for m in materials},
         "changes_shown_within_20_events": round(shop.share_within(shop.shown_at), 4),
         "changes_sayable_within_20_events": round(shop.share_within(shop.sayable_at), 4),
         "changes_shown_within_20_events_by_tag": round(shop.share_within(shop.tag_shown_at), 4),

@@ -61,3 +61,25 @@ def test_an_erased_user_s_words_are_forgotten(narrator: Narrator, model: Model) 
     turn(narrator, record(3, None, "u"))
     assert profiles(turn(narrator, record(4, request("u", him, requested_at_ms=3000)))) == []
     assert len(model.open) == 1
+
+
+def test_requests_whose_words_were_forgotten_while_they_waited_are_begun_a_few_at_a_time(
+    model: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The model was changed while text_encoder was down and the queue of finished texts filled."""
+    monkeypatch.setattr(module, "BACKOFF_S", (0.0, 0.0))
+    narrator = new_narrator(model, queue_limit=1000)
+    turn(narrator, record(0, request("u", DRAMA)))
+    model.answer(TRUE_TEXT)
+    assert len(profiles(turn(narrator))) == 1
+    model.encoder_down = True
+    turn(narrator, *(record(number, request(f"u{number}", DRAMA)) for number in range(1, 301)))
+    monkeypatch.setattr(model, "model_version", lambda name: "8")
+    model.encoder_down, begun = False, metrics.TEXTS_BEGUN.labels(reason="first")._value.get()
+    published = {profile.user_id for profile in profiles(turn(narrator))}
+    for _ in range(20):
+        before = metrics.TEXTS_BEGUN.labels(reason="first")._value.get()
+        published |= {profile.user_id for profile in profiles(turn(narrator))}
+        assert metrics.TEXTS_BEGUN.labels(reason="first")._value.get() - before <= module.MOST_AT_ONCE
+        model.answer(TRUE_TEXT)
+    assert len(published) == 300 and metrics.TEXTS_BEGUN.labels(reason="first")._value.get() > begun

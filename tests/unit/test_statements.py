@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
@@ -13,8 +14,9 @@ from consumers.statements.statements import statements
 from consumers.statements.vocabulary import Vocabulary
 from schemas.messages import EVENT_TYPES, BehaviorEvent, Domain, EditControl, Item, MuteControl, Statement, UserAttributes
 from schemas.settings import FoldSettings
-from schemas.state import UserState, decode_state, encode_state
+from schemas.state import Attributes, HistoryEvent, UserState, decode_state, encode_state
 from schemas.topics import BEHAVIOR_EVENTS, USER_ATTRIBUTES, USER_CONTROLS
+from tests.unit.profile_cases import item
 from tests.unit.statement_support import unsupported
 
 HOUR_MS = 3_600_000
@@ -277,3 +279,12 @@ def test_what_was_turned_down_after_a_look_is_not_told_as_looked_at() -> None:
         happen(state, kind, item_id, START_MS + number * HOUR_MS)
     viewed = [s for s in statements(state, ITEMS, RULES, VOCABULARY) if s.stance == "viewed"]
     assert len(viewed) == 1 and viewed[0].topic == clean(ITEMS["only-football"].title)
+
+
+@pytest.mark.parametrize("declared", ["tea ", " Tea", "tea\u200b"])
+def test_a_declared_tag_and_an_item_s_are_one_however_they_are_spelled(declared: str) -> None:
+    """Were they two, a user who refuses what they declared would be told to like and dislike the same."""
+    events = [HistoryEvent(3_600_000 * at, f"e{at}", "kettle", "not_interested") for at in range(4)]
+    state = UserState(events=events, attributes=Attributes(0, tags=[declared]), consent={"profile": True})
+    stated = statements(state, {"kettle": item("kettle", "tea")}, RULES)
+    assert len({(s.topic.casefold(), s.stance) for s in stated if s.stance in ("likes", "dislikes")}) <= 1
