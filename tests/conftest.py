@@ -1,8 +1,8 @@
 """A real broker and a real Triton for the tests that need them; started once for the whole run."""
 
-import gc
+import atexit
 import os
-import time
+import sys
 from collections.abc import Iterator
 
 import hypothesis
@@ -14,22 +14,28 @@ from deploy.local.triton import wheel_folder
 from deploy.topics import ensure_topics
 from schemas.errors import ConfigError
 from schemas.settings import KafkaSettings, Settings
-from tests.clients_alive import clients_alive
 
 PARTITIONS = 4
-CLIENTS_END_WITHIN_S = 15.0
 
 hypothesis.settings.register_profile("portrait", deadline=None)  # a busy machine is not a fault of the code
 hypothesis.settings.load_profile("portrait")
 
 
-def pytest_sessionfinish() -> None:
-    """Let Kafka clients end that tests left behind. A process that exits while one of librdkafka's threads ends may die of a
-    segmentation fault: both free what OpenSSL keeps of the thread, and at exit it takes no lock (`init_thread_deregister`)."""
-    gc.collect()
-    deadline_s = time.monotonic() + CLIENTS_END_WITHIN_S
-    while clients_alive() and time.monotonic() < deadline_s:
-        time.sleep(0.1)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Have this process end without the exit handlers of C libraries.
+
+    It holds all of them at once, with threads of Kafka and gRPC clients that tests cut off on purpose, and now and then one of
+    those ended while the libraries were cleared up, and took the run with it by a segmentation fault after its last test.
+    Processes of workers end as everybody's do; tests/triton/test_ending.py looks at how.
+    """
+    atexit.register(end_now, session)
+
+
+def end_now(session: pytest.Session) -> None:
+    """Leave with the status of the run; what was registered before this is not run, so the streams are flushed here."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(int(session.exitstatus))
 
 
 @pytest.fixture(scope="session")

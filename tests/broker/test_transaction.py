@@ -4,6 +4,7 @@ import gc
 import uuid
 from collections.abc import Iterator
 from contextlib import suppress
+from pathlib import Path
 
 import pytest
 from confluent_kafka import TopicPartition as KafkaTopicPartition
@@ -14,7 +15,6 @@ from consumers.runtime.transaction import Transaction
 from deploy.local.stack import LocalStack
 from schemas.errors import ProducerLost, Retryable
 from schemas.settings import KafkaSettings
-from tests.clients_alive import clients_alive
 
 LIMIT_BYTES = 2000
 
@@ -107,6 +107,15 @@ def test_a_second_producer_of_the_same_id_fences_the_first(kafka: LocalStack, to
         commit(first, topic, b"zombie")
     commit(second, topic, b"live")
     assert committed_values(settings, topic) == [b"live"]
+
+
+def clients_alive() -> int:
+    """How many of librdkafka's clients this process has: each has one thread of this name."""
+    names = []
+    for task in Path("/proc/self/task").iterdir():
+        with suppress(FileNotFoundError, ProcessLookupError):  # it has just ended
+            names.append((task / "comm").read_text().strip())
+    return names.count("rdk:main")
 
 
 def lose_one(kafka: KafkaSettings, topic: str) -> None:
