@@ -1,4 +1,4 @@
-"""Fits the sequence network: cross-entropy over all items at every place, stopped when lists no longer get better."""
+"""Fits the sequence network to what comes next at every place, stopped when lists no longer get better."""
 
 import copy
 from collections.abc import Callable
@@ -7,10 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from deploy.recs.interactions import Floats, Interactions, Ints
 from deploy.recs.ours.network import NetworkShape, SequenceNetwork
+from deploy.recs.ours.network_loss import Rivals, logits, loss_of
 from deploy.recs.ours.sequences import Places, sequences, windows
 
 USERS_AT_ONCE = 256
@@ -97,6 +97,7 @@ def fit_network(
     fitted = FittedNetwork(network, events, shape.length, epochs=0)
     best, best_worth, best_weights = 0, -1.0, network.state_dict()
     starts, ends = windows(events, shape.length)
+    rivals = Rivals(np.where(events.positive(), events.items.astype(np.int64) + 1, 0), len(events.item_ids))
     for epoch in range(1, schedule.epochs + 1):
         columns = sequences(events, shuffle)
         wanted = np.where(columns.positive, columns.items, 0)  # what speaks against an item is read, never predicted
@@ -107,7 +108,9 @@ def fit_network(
             inputs = columns.rows(starts[rows], ends[rows] - 1, length)
             targets = targets_of(wanted, starts[rows] + 1, ends[rows], length)
             table = network.item_table()
-            loss = batch_loss(network, table, torch.from_numpy(inputs).to(device), torch.from_numpy(targets).to(device))
+            hidden, asked = network(*torch.from_numpy(inputs).to(device), table), torch.from_numpy(targets).to(device)
+            there = asked > 0
+            loss = loss_of(network, hidden[there], table, asked[there], rivals.draw(targets, shuffle))
             if more_loss is not None:
                 loss = loss + more_loss(network, table, events.users[starts[rows]])
             optimizer.zero_grad()
@@ -146,15 +149,3 @@ def targets_of(wanted: Places, starts: Places, ends: Places, length: int) -> Pla
     places = ends[:, None] - length + np.arange(length)
     there = places >= starts[:, None]
     return np.where(there, wanted[np.where(there, places, 0)], 0)
-
-
-def batch_loss(network: SequenceNetwork, table: Tensor, inputs: Tensor, targets: Tensor) -> Tensor:
-    """Cross-entropy over all items, mean over the places that ask for one."""
-    hidden = network(*inputs, table)
-    asked = targets > 0
-    return functional.cross_entropy(logits(network, hidden[asked], table), targets[asked] - 1)
-
-
-def logits(network: SequenceNetwork, vectors: Tensor, table: Tensor) -> Tensor:
-    """Scores of all items for vectors [n, dim]: [n, items]."""
-    return vectors @ table[1:].T + network.item_bias[1:]

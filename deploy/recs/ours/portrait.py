@@ -20,7 +20,8 @@ from schemas.errors import ConfigError
 USERS_AT_ONCE = 256
 MOST_TAUGHT = 6_000
 """Users of a window whose lists teach the ranker: more cost memory and teach little."""
-MOST_JUDGED = 2_000
+MOST_JUDGED = 10_000
+"""Of a few thousand, one epoch is better than the next by chance, and fitting stops too early."""
 
 OnStep = Callable[[str, int, int], None]
 """Told what is being done, and how much of how much is done."""
