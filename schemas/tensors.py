@@ -9,11 +9,14 @@ DEMOGRAPHICS_DIM = 4
 """DEMOGRAPHICS holds: age / 100 (0 unknown), then one-hot male, female, other."""
 
 NEXT_ITEMS = 160
-"""Items that user_encoder expects next of each user: 40 by each of NEXT_SCORES, so perhaps some more than once."""
+"""Items that user_encoder expects next of each user: 40 by each of four of NEXT_SCORES, so perhaps some more than once."""
 
-NEXT_SCORES = ("log_share", "ease", "cosine", "following")
-"""What it says of each: the logarithm of the share that the sequence network gives it, and what three item-to-item models add
-up to over the history (deploy/recs/item_models.py)."""
+NEXT_SCORES = (
+    "log_share", "ease_1.0", "ease_0.9", "ease_0.6", "ease_log_0.9", "cosine_0.9", "cosine_0.6",
+    "following_0.8", "following_0.4",
+)  # fmt: skip
+"""What it says of each: the logarithm of the share that the sequence network gives it, and what item-to-item models add up
+to over the history, each basket counting so much of the one after it (deploy/recs/item_models.py)."""
 
 
 @dataclass(frozen=True)

@@ -28,9 +28,9 @@ class People:
     `vectors` and `profiles` [users, d]; `queries` both as one; `tastes` their strongest tags; `blocked` the rows they are
     never shown; `liked` [users, L] the rows that their events speak for on the whole, the most first, -1 after the last, and
     `liked_weights` by how much. `expected` [users, e] are the rows a learned encoder expects next, -1 where there is none, and
-    `expectations` [users, e, 4] what speaks for each: how likely it is, in 0..1, then NEXT_SCORES but the first. `own` is what
-    they took before and may be shown again, and `moments` [users] in how many moments their newest events came. `seeds`
-    [users] decide what is left to chance.
+    `expectations` [users, e, s] what speaks for each: how likely it is, in 0..1, then NEXT_SCORES but the first. `own` is
+    what they took before and may be shown again, and `moments` [users] in how many moments their newest events came.
+    `seeds` [users] decide what is left to chance.
     """
 
     states: Sequence[UserState]

@@ -17,6 +17,9 @@ FOLLOWING_WINDOW = 5
 FOLLOWING_SHRINKAGE = 5.0
 MIRRORED_AT_ONCE = 256
 
+FADINGS = {"ease": (1.0, 0.9, 0.6), "ease_log": (0.9,), "cosine": (0.9, 0.6), "following": (0.8, 0.4)}
+"""What an event counts for against one of the basket after it, by item model: what was done long ago fades slowly, or fast."""
+
 
 def require_few_items(items: int) -> None:
     """ConfigError when matrices between all items would not fit into memory."""

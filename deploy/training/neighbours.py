@@ -8,16 +8,18 @@ import torch
 from torch import Tensor, nn
 
 from deploy.recs.interactions import NEGATIVE_CODES, Floats, Interactions
-from deploy.recs.item_models import MOST_ITEMS, cosine, ease, following
+from deploy.recs.item_models import FADINGS, MOST_ITEMS, cosine, ease, following
 from deploy.recs.matrices import user_items
 from schemas.tensors import NEXT_ITEMS, NEXT_SCORES
 
 DENSE_ITEMS = 2_048
 """Up to so many items all others of each are kept, which is exact and the faster way; of more, the strongest KEPT."""
 KEPT = 128
-EACH = NEXT_ITEMS // len(NEXT_SCORES)
-FADING = {"ease": 0.9, "cosine": 0.6, "following": 0.4}
-"""What an event counts for against one of the basket after it."""
+SCORES = {f"{model}_{fading}": (model, fading) for model, fadings in FADINGS.items() for fading in fadings}
+"""Names of NEXT_SCORES after the network's: an item model, and what an event counts for against one of the basket after it."""
+PROPOSING = ("log_share", "ease_0.9", "cosine_0.6", "following_0.4")
+"""Those of NEXT_SCORES whose best items come next; the others only say what they make of these."""
+EACH = NEXT_ITEMS // len(PROPOSING)
 OUT = -1e9
 
 
@@ -54,12 +56,12 @@ class StrongestOthers(nn.Module):
 
 
 class Neighbours(nn.Module):
-    """Scores of all items by each of FADING, and with the network's the items that come next."""
+    """Scores of all items by each of SCORES, and with the network's the items that come next."""
 
     against: Tensor
 
     def __init__(self, models: "dict[str, AllOthers | StrongestOthers]", repeats: bool = False) -> None:
-        """`models` by name, one for each that FADING asks; with `repeats` what was met before may come next too."""
+        """`models` by name, one for each of FADINGS; with `repeats` what was met before may come next too."""
         super().__init__()
         self.repeats = repeats
         self.models = nn.ModuleDict(models)
@@ -70,26 +72,35 @@ class Neighbours(nn.Module):
     ) -> tuple[Tensor, Tensor]:
         """The NEXT_ITEMS of each user by their `numbers` [items], and NEXT_SCORES.
 
-        EACH by each score, or as many as it says anything for; without `repeats` none that was met before.
+        EACH by each of PROPOSING, or as many as it says anything for; without `repeats` none that was met before.
 
         `log_shares` [n, items] are the network's; `own_items` [n, length] count from 1, 0 where there is none.
         """
-        scores = [log_shares, *self.scores(own_items, types, ages_h)]
+        score_by = self.scorer(own_items, types, ages_h)
+        proposing = {name: score_by(name) if name in SCORES else log_shares for name in PROPOSING}
         met = log_shares.new_zeros(log_shares.shape[0], log_shares.shape[1] + 1)  # by shape: a length would be a constant
         met = met.scatter(1, own_items, 0.0 if self.repeats else 1.0)[:, 1:]
         most = min(EACH, log_shares.shape[1])
-        best = [(score + met * OUT).topk(most, dim=1) for score in scores]
+        best = [(score + met * OUT).topk(most, dim=1) for score in proposing.values()]
         chosen = torch.cat([one.indices for one in best], dim=1)
         speaks = torch.cat([best[0].values > OUT / 2, *(one.values > 0 for one in best[1:])], dim=1)
-        found = torch.stack([torch.gather(score, 1, chosen) for score in scores], dim=-1)
+        # one after another: of a large catalogue, scores of all items by all of them would take much memory
+        told = [torch.gather(proposing[name] if name in proposing else score_by(name), 1, chosen) for name in NEXT_SCORES]
+        found = torch.stack(told, dim=-1)
         missing = NEXT_ITEMS - chosen.shape[1]
         return nn.functional.pad(numbers[chosen] * speaks, (0, missing)), nn.functional.pad(found, (0, 0, 0, missing))
 
-    def scores(self, own_items: Tensor, types: Tensor, ages_h: Tensor) -> list[Tensor]:
-        """Of all items by each of FADING, [n, items] each."""
+    def scorer(self, own_items: Tensor, types: Tensor, ages_h: Tensor) -> Callable[[str], Tensor]:
+        """Makes the scores of all items by one of SCORES, [n, items]."""
         speaks = (own_items > 0) & ~torch.isin(types, self.against)
         ago = baskets_ago(ages_h, types != 0)
-        return [self.models[model](own_items, speaks * fading**ago) for model, fading in FADING.items()]
+
+        def score_by(name: str) -> Tensor:
+            model, fading = SCORES[name]
+            scores: Tensor = self.models[model](own_items, speaks * fading**ago)
+            return scores
+
+        return score_by
 
 
 def baskets_ago(ages_h: Tensor, there: Tensor) -> Tensor:
@@ -106,6 +117,7 @@ def neighbours_of(events: Interactions, repeats: bool = False) -> Neighbours:
     known = among(events, few)
     made: dict[str, Callable[[], Floats]] = {
         "ease": lambda: ease(user_items(known)),
+        "ease_log": lambda: ease(user_items(known, "log")),
         "cosine": lambda: cosine(user_items(known)),
         "following": lambda: following(known),
     }

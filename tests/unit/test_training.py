@@ -26,7 +26,7 @@ from deploy.training.fused_network import FusedNetwork, ServedEncoder, Whitening
 from deploy.training.learning import ENCODER, RANKER, Learner
 from deploy.training.lessons import as_file
 from deploy.training.material import Material, read_material
-from deploy.training.neighbours import FADING, KEPT, AllOthers, StrongestOthers, baskets_ago, neighbours_of
+from deploy.training.neighbours import KEPT, PROPOSING, SCORES, AllOthers, StrongestOthers, baskets_ago, neighbours_of
 from deploy.training.replayed import Replayed
 from deploy.training.run import newest_windows
 from deploy.training.served_lists import ServedLists
@@ -95,10 +95,24 @@ def test_what_comes_next_is_of_the_users_group_and_never_what_they_met(encoder: 
     found = encoder.encode(users(history))
     numbers = found.expected.numbers[0]
     assert numbers.shape == (NEXT_ITEMS,) and found.expected.scores.shape == (1, NEXT_ITEMS, len(NEXT_SCORES))
-    by_network, *by_items = numbers.reshape(len(NEXT_SCORES), -1)
+    by_network, *by_items = numbers.reshape(len(PROPOSING), -1)
     assert groups_of(by_network[:5]).count(2) >= 4
-    assert [best[0] for best in by_items] == [item_number("2-6")] * len(FADING)
+    assert [best[0] for best in by_items] == [item_number("2-6")] * (len(PROPOSING) - 1)
     assert not {item_number(name) for name in history} & set(numbers.tolist())
+
+
+def test_every_score_is_what_its_item_model_adds_up_to_over_a_history_that_fades(encoder: UserEncoder, split: Split) -> None:
+    history = ["2-3", "2-4", "2-5"]  # each a basket, an hour apart
+    found = encoder.encode(users(history)).expected
+    known = {item_number(item_id): place for place, item_id in enumerate(split.train.item_ids)}
+    own = [known[item_number(item_id)] + 1 for item_id in history]
+    expected = [known[number] for number in found.numbers[0].tolist() if number]
+    models = neighbours_of(split.train).models
+    for name, (model, fading) in SCORES.items():
+        weights = models[model].weights.numpy()
+        by_hand = sum(fading**ago * weights[place] for ago, place in enumerate(reversed(own)))
+        there = found.scores[0, found.numbers[0] != 0, NEXT_SCORES.index(name)]
+        np.testing.assert_allclose(there, by_hand[expected], rtol=1e-3, atol=1e-5, err_msg=name)
 
 
 def test_a_user_vector_points_at_items_like_those_taken_and_finds_a_new_one_by_its_text(encoder: UserEncoder) -> None:
@@ -182,7 +196,7 @@ def test_events_of_one_moment_are_a_basket() -> None:
 
 def test_of_very_many_items_those_taken_most_often_have_neighbours(world: Material, monkeypatch: pytest.MonkeyPatch) -> None:
     events = world.recorded.interactions
-    assert tuple(FADING) == NEXT_SCORES[1:]
+    assert tuple(SCORES) == NEXT_SCORES[1:]
     whole = neighbours_of(events).models["following"].weights
     first, then = (events.item_ids.index(name) for name in ("2-5", "2-6"))
     assert int(whole[first + 1].argmax()) == then

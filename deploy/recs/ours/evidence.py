@@ -7,7 +7,7 @@ import numpy.typing as npt
 import scipy.sparse as sparse
 
 from deploy.recs.interactions import Floats, Interactions, Ints
-from deploy.recs.item_models import cosine, ease, following, require_few_items
+from deploy.recs.item_models import FADINGS, cosine, ease, following, require_few_items
 from deploy.recs.matrices import user_items
 from deploy.recs.ours.network_training import FittedNetwork
 from deploy.recs.ours.sequences import basket_numbers
@@ -17,7 +17,7 @@ SOURCE_LISTS = 60
 """Items that each source proposes to a user."""
 POPULARITY_DAYS = (3, 7, 28, 100_000)
 FADING = (0.9, 0.6)
-"""What an event counts for against one of the basket after it: what a user did long ago fades slowly, or fast."""
+"""As FADINGS, of how often a user took an item."""
 UNKNOWN_AGE_DAYS = 400.0
 LEAST_LOG_SHARE = -20.0
 
@@ -48,12 +48,13 @@ class Evidence:
         self.baskets_ago = baskets_ago(self.liked)
         taken = user_items(events)
         self.item_models = {
-            "ease": (ease(taken), (1.0, *FADING)),
-            "ease_log": (ease(user_items(events, "log")), FADING[:1]),
-            "cosine": (cosine(taken), FADING),
-            "following": (following(self.liked), (0.8, 0.4)),
+            "ease": ease(taken),
+            "ease_log": ease(user_items(events, "log")),
+            "cosine": cosine(taken),
+            "following": following(self.liked),
         }
-        self.faded = {fading: self.by_user(fading**self.baskets_ago) for fading in {1.0, 0.8, 0.4, *FADING}}
+        all_fadings = {fading for fadings in FADINGS.values() for fading in fadings}
+        self.faded = {fading: self.by_user(fading**self.baskets_ago) for fading in sorted(all_fadings)}
         self.pairs = self.pair_matrices()
         self.item_features = self.features_of_items()
 
@@ -130,8 +131,8 @@ class Evidence:
     def sources(self, users: Ints) -> Dense:
         """Scores that propose items, each a list of its own."""
         scores: Dense = {}
-        for name, (matrix, fadings) in self.item_models.items():
-            for fading in fadings:
+        for name, matrix in self.item_models.items():
+            for fading in FADINGS[name]:
                 scores[f"{name}_{fading}"] = self.faded[fading][users] @ matrix
         for name in ("times", *(f"times_fading_{fading}" for fading in FADING)):
             scores[name] = self.pairs[name][users].toarray()
