@@ -1,10 +1,13 @@
 """Each peer on events whose right answer is known."""
 
 import json
+import os
+import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 
 from deploy.recs.contender import GridContender
@@ -16,7 +19,7 @@ from deploy.recs.peers.cold import WarmOnly
 from deploy.recs.peers.ease import Ease, EaseWeights
 from deploy.recs.peers.item_knn import ItemKnn, ItemLikeness
 from deploy.recs.peers.markov import Markov
-from deploy.recs.peers.outside import OutsidePeer, Ready
+from deploy.recs.peers.outside import WORKER, OutsidePeer, Ready
 from deploy.recs.peers.popularity import PersonalFrequency, Popularity
 from deploy.recs.peers.simple import simple_peers
 from deploy.recs.recommender import Recommender
@@ -229,6 +232,17 @@ def test_scores_of_a_process_are_kept_and_not_computed_again(tmp_path: Path) -> 
         model = peer.fitted(split, {"factors": 2}, seed, lambda done, total: told.append((done, total)))
         assert (model.scores(split.users) == seed).all()
     assert (tmp_path / "runs").read_text().count("ran") == 2 and told == [(1, 1)] * 2
+
+
+def test_a_peers_process_ends_when_its_owner_is_killed(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "task.json")  # its task never comes
+    start = f"subprocess.Popen([sys.executable, '-I', {str(WORKER)!r}, str(os.getpid()), {str(tmp_path)!r}])"
+    script = f"import os, subprocess, sys, time; print({start}.pid, flush=True); time.sleep(600)"
+    with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True) as owner:
+        assert owner.stdout is not None
+        child = psutil.Process(int(owner.stdout.readline()))
+        owner.kill()
+    child.wait(timeout=20)
 
 
 def test_scores_are_looked_up_by_user() -> None:

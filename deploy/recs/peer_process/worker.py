@@ -1,13 +1,16 @@
-"""Runs a peer from its own package, in the environment of the peers: `python worker.py FOLDER`.
+"""Runs a peer from its own package, in the environment of the peers: `python worker.py OWNER FOLDER`.
 
-The folder holds task.npz (events in their order, users to ask) and task.json (which peer, its settings). Of each setting the
-scores are written to scores-N.npy, float32 [users, items], and of everything that was tried what.json says what it was.
-Imports nothing of Portrait: only what the environment of the peers has.
+OWNER is the process that wants the results: without it this one ends. The folder holds task.npz (events in their order,
+users to ask) and task.json (which peer, its settings). Of each setting the scores are written to scores-N.npy, float32
+[users, items], and of everything that was tried what.json says what it was. Imports nothing of Portrait: only what the
+environment of the peers has.
 """
 
 import json
 import logging
+import os
 import sys
+import threading
 import time
 import warnings
 from pathlib import Path
@@ -18,16 +21,25 @@ import numpy.typing as npt
 
 Array = npt.NDArray[Any]
 BLOCK = 256
+PARENT_LOOKED_AT_S = 1.0
 
 
-def main(folder: Path) -> None:
+def main(owner: int, folder: Path) -> None:
     """Read the task, run it, and leave the results beside it."""
+    threading.Thread(target=end_without, args=(owner,), daemon=True).start()
     warnings.filterwarnings("ignore")
     task = json.loads((folder / "task.json").read_text())
     with np.load(folder / "task.npz") as arrays:
         users, items, asked = arrays["users"], arrays["items"], arrays["asked"]
     run = {"als": als, "sasrec": transformer, "esasrec": transformer}[task["peer"]]
     run(folder, task, users, items, asked)
+
+
+def end_without(owner: int) -> None:
+    """End this process once its owner has gone, however it went: nobody would tell it."""
+    while os.getppid() == owner:
+        time.sleep(PARENT_LOOKED_AT_S)
+    os._exit(1)
 
 
 class Results:
@@ -130,4 +142,4 @@ def _all_scores(model: Any, data: Any, asked: Array, items: int) -> Array:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main(int(sys.argv[1]), Path(sys.argv[2]))

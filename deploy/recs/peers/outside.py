@@ -113,7 +113,7 @@ class OutsidePeer:
     def _start(self, folder: Path, on_done: OnDone) -> None:
         threads = {name: str(self.threads) for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")}
         with (folder / "errors.txt").open("w+") as errors:
-            command = [str(self.python), "-I", str(WORKER), str(folder)]
+            command = [str(self.python), "-I", str(WORKER), str(os.getpid()), str(folder)]
             with subprocess.Popen(
                 command, stdout=subprocess.PIPE, stderr=errors, text=True, env=os.environ | threads
             ) as process:
