@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import cast
 
 import numpy as np
 import torch
@@ -22,6 +23,9 @@ PROPOSING = ("log_share", "ease_0.9", "cosine_0.6", "following_0.4")
 EACH = NEXT_ITEMS // len(PROPOSING)
 OUT = -1e9
 
+Sum = Callable[[Tensor], Tensor]
+"""What users' items add up to [n, items], each times what it counts [n, length]."""
+
 
 class AllOthers(nn.Module):
     """What each item says of all others, `weights` [items + 1, items]; row 0 is of no item."""
@@ -32,9 +36,9 @@ class AllOthers(nn.Module):
         super().__init__()
         self.register_buffer("weights", torch.from_numpy(weights))
 
-    def forward(self, own_items: Tensor, counts: Tensor) -> Tensor:
-        """Sums over a user's items [n, length], each times what it counts: [n, items]."""
-        return nn.functional.embedding_bag(own_items, self.weights, per_sample_weights=counts, mode="sum")
+    def of(self, own_items: Tensor) -> Sum:
+        """Sums over users' items [n, length]."""
+        return lambda counts: nn.functional.embedding_bag(own_items, self.weights, per_sample_weights=counts, mode="sum")
 
 
 class StrongestOthers(nn.Module):
@@ -48,11 +52,18 @@ class StrongestOthers(nn.Module):
         self.register_buffer("others", torch.from_numpy(others))
         self.register_buffer("weights", torch.from_numpy(weights))
 
-    def forward(self, own_items: Tensor, counts: Tensor) -> Tensor:
-        """As `AllOthers`."""
-        adds = self.weights[own_items] * counts.unsqueeze(-1)
-        total = adds.new_zeros(own_items.shape[0], self.weights.shape[0])
-        return total.scatter_add(1, self.others[own_items].flatten(1), adds.flatten(1))[:, 1:]
+    def of(self, own_items: Tensor) -> Sum:
+        """As `AllOthers`; looking up is most of the work, and done once for all sums."""
+        weights, others = self.weights[own_items], self.others[own_items].flatten(1)
+
+        def summed(counts: Tensor) -> Tensor:
+            total = weights.new_zeros(own_items.shape[0], self.weights.shape[0])
+            return total.scatter_add(1, others, (weights * counts.unsqueeze(-1)).flatten(1))[:, 1:]
+
+        return summed
+
+
+Others = AllOthers | StrongestOthers
 
 
 class Neighbours(nn.Module):
@@ -60,7 +71,7 @@ class Neighbours(nn.Module):
 
     against: Tensor
 
-    def __init__(self, models: "dict[str, AllOthers | StrongestOthers]", repeats: bool = False) -> None:
+    def __init__(self, models: dict[str, Others], repeats: bool = False) -> None:
         """`models` by name, one for each of FADINGS; with `repeats` what was met before may come next too."""
         super().__init__()
         self.repeats = repeats
@@ -94,11 +105,11 @@ class Neighbours(nn.Module):
         """Makes the scores of all items by one of SCORES, [n, items]."""
         speaks = (own_items > 0) & ~torch.isin(types, self.against)
         ago = baskets_ago(ages_h, types != 0)
+        sums: dict[str, Sum] = {name: cast(Others, model).of(own_items) for name, model in self.models.items()}
 
         def score_by(name: str) -> Tensor:
             model, fading = SCORES[name]
-            scores: Tensor = self.models[model](own_items, speaks * fading**ago)
-            return scores
+            return sums[model](speaks * fading**ago)
 
         return score_by
 

@@ -218,8 +218,9 @@ def test_the_strongest_others_say_what_all_others_say(model: str, world: Materia
     monkeypatch.setattr("deploy.training.neighbours.DENSE_ITEMS", items - 1)
     strongest = neighbours_of(events).models[model]
     assert isinstance(whole, AllOthers) and isinstance(strongest, StrongestOthers) and items <= KEPT
-    assert strongest(own, counts).shape == (7, items)
-    torch.testing.assert_close(strongest(own, counts), whole(own, counts))  # none speaks against another here
+    found = strongest.of(own)(counts)
+    assert found.shape == (7, items)
+    torch.testing.assert_close(found, whole.of(own)(counts))  # none speaks against another here
 
 
 def test_whitening_leaves_zeros_and_shared_parts_out(world: Material) -> None:
