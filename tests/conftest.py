@@ -4,6 +4,7 @@ import atexit
 import os
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 
 import hypothesis
 import pytest
@@ -16,25 +17,34 @@ from schemas.errors import ConfigError
 from schemas.settings import KafkaSettings, Settings
 
 PARTITIONS = 4
+RUN = pytest.StashKey[pytest.Session]()
 
 hypothesis.settings.register_profile("portrait", deadline=None)  # a busy machine is not a fault of the code
 hypothesis.settings.load_profile("portrait")
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Note the run, whose status is known by the time that `pytest_unconfigure` is called."""
+    session.config.stash[RUN] = session
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_unconfigure(config: pytest.Config) -> None:
     """Have this process end without the exit handlers of C libraries.
 
     It holds all of them at once, with threads of Kafka and gRPC clients that tests cut off on purpose, and now and then one of
     those ended while the libraries were cleared up, and took the run with it by a segmentation fault after its last test.
     Processes of workers end as everybody's do; tests/triton/test_ending.py looks at how.
     """
-    atexit.register(end_now, session)
+    if (session := config.stash.get(RUN, None)) is not None:
+        atexit.register(end_now, session)
 
 
 def end_now(session: pytest.Session) -> None:
     """Leave with the status of the run; what was registered before this is not run, so the streams are flushed here."""
-    sys.stdout.flush()
-    sys.stderr.flush()
+    with suppress(OSError, ValueError):  # closed, or nobody reads them any more
+        sys.stdout.flush()
+        sys.stderr.flush()
     os._exit(int(session.exitstatus))
 
 

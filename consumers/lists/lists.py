@@ -259,7 +259,7 @@ class ListMaker:
         features[:, :, 5] = candidates.closeness
         features[:, :, 6] = name_matches(rows, concept_tastes, self._concepts.table) if self._concepts else 0
         features[:, :, 7] = shelf.boosts[rows]
-        features[:, :, 8] = row_matches(rows, users.expected, users.expectations, len(catalogue))[:, :, 0]
+        features[:, :, 8] = row_matches(rows, users.expected, users.expectations[:, :, :1], len(catalogue))[:, :, 0]
         return features
 
     def _pinned(self, users: People, shelf: Shelf) -> Offer:

@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import cast
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
@@ -19,10 +20,11 @@ KEPT = 128
 SCORES = {f"{model}_{fading}": (model, fading) for model, fadings in FADINGS.items() for fading in fadings}
 """Names of NEXT_SCORES after the network's: an item model, and what an event counts for against one of the basket after it."""
 PROPOSING = ("log_share", "ease_0.9", "cosine_0.6", "following_0.4")
-"""Those of NEXT_SCORES whose best items come next; the others only say what they make of these."""
+"""Those of NEXT_SCORES whose best items come next, the network's first; the others only say what they make of these."""
 EACH = NEXT_ITEMS // len(PROPOSING)
 OUT = -1e9
 
+Numbers = npt.NDArray[np.int64]
 Sum = Callable[[Tensor], Tensor]
 """What users' items add up to [n, items], each times what it counts [n, length]."""
 
@@ -42,22 +44,28 @@ class AllOthers(nn.Module):
 
 
 class StrongestOthers(nn.Module):
-    """The same of the strongest alone: `others` [items + 1, k] count items from 1, 0 where there is none."""
+    """The same of the strongest alone, kept in rows of the items that have any: `row_of` [items + 1], 0 for one without.
 
+    `others` [rows, k] count items from 1, 0 where there is none; `weights` are of the same shape.
+    """
+
+    row_of: Tensor
     others: Tensor
     weights: Tensor
 
-    def __init__(self, others: "np.typing.NDArray[np.int64]", weights: Floats) -> None:
+    def __init__(self, row_of: Numbers, others: Numbers, weights: Floats) -> None:
         super().__init__()
+        self.register_buffer("row_of", torch.from_numpy(row_of))
         self.register_buffer("others", torch.from_numpy(others))
         self.register_buffer("weights", torch.from_numpy(weights))
 
     def of(self, own_items: Tensor) -> Sum:
         """As `AllOthers`; looking up is most of the work, and done once for all sums."""
-        weights, others = self.weights[own_items], self.others[own_items].flatten(1)
+        rows = self.row_of[own_items]
+        weights, others = self.weights[rows], self.others[rows].flatten(1)
 
         def summed(counts: Tensor) -> Tensor:
-            total = weights.new_zeros(own_items.shape[0], self.weights.shape[0])
+            total = weights.new_zeros(own_items.shape[0], self.row_of.shape[0])
             return total.scatter_add(1, others, (weights * counts.unsqueeze(-1)).flatten(1))[:, 1:]
 
         return summed
@@ -94,12 +102,12 @@ class Neighbours(nn.Module):
         most = min(EACH, log_shares.shape[1])
         best = [(score + met * OUT).topk(most, dim=1) for score in proposing.values()]
         chosen = torch.cat([one.indices for one in best], dim=1)
-        speaks = torch.cat([best[0].values > OUT / 2, *(one.values > 0 for one in best[1:])], dim=1)
+        meant = torch.cat([best[0].values > OUT / 2, *(one.values > 0 for one in best[1:])], dim=1)
         # one after another: of a large catalogue, scores of all items by all of them would take much memory
         told = [torch.gather(proposing[name] if name in proposing else score_by(name), 1, chosen) for name in NEXT_SCORES]
         found = torch.stack(told, dim=-1)
         missing = NEXT_ITEMS - chosen.shape[1]
-        return nn.functional.pad(numbers[chosen] * speaks, (0, missing)), nn.functional.pad(found, (0, 0, 0, missing))
+        return nn.functional.pad(numbers[chosen] * meant, (0, missing)), nn.functional.pad(found, (0, 0, 0, missing))
 
     def scorer(self, own_items: Tensor, types: Tensor, ages_h: Tensor) -> Callable[[str], Tensor]:
         """Makes the scores of all items by one of SCORES, [n, items]."""
@@ -137,25 +145,27 @@ def neighbours_of(events: Interactions, repeats: bool = False) -> Neighbours:
     return Neighbours(models, repeats)
 
 
-def all_others(matrix: Floats, few: "np.typing.NDArray[np.int64]", items: int) -> AllOthers:
+def all_others(matrix: Floats, few: Numbers, items: int) -> AllOthers:
     """Of a matrix [few, few] between items at the places `few` of so many."""
     weights = np.zeros((items + 1, items), np.float32)
     weights[np.ix_(few + 1, few)] = matrix
     return AllOthers(weights)
 
 
-def strongest_others(matrix: Floats, few: "np.typing.NDArray[np.int64]", items: int) -> StrongestOthers:
+def strongest_others(matrix: Floats, few: Numbers, items: int) -> StrongestOthers:
     """As `all_others`, the KEPT largest that speak for the other."""
     kept = min(KEPT, len(few))
-    others, weights = np.zeros((items + 1, kept), np.int64), np.zeros((items + 1, kept), np.float32)
+    row_of = np.zeros(items + 1, np.int64)
+    row_of[few + 1] = np.arange(1, len(few) + 1)
+    others, weights = np.zeros((len(few) + 1, kept), np.int64), np.zeros((len(few) + 1, kept), np.float32)
     best = np.argpartition(-matrix, kept - 1, axis=1)[:, :kept]
     values = np.take_along_axis(matrix, best, axis=1)
-    others[few + 1] = np.where(values > 0, few[best] + 1, 0)
-    weights[few + 1] = np.maximum(values, 0)
-    return StrongestOthers(others, weights)
+    others[1:] = np.where(values > 0, few[best] + 1, 0)
+    weights[1:] = np.maximum(values, 0)
+    return StrongestOthers(row_of, others, weights)
 
 
-def among(events: Interactions, few: "np.typing.NDArray[np.int64]") -> Interactions:
+def among(events: Interactions, few: Numbers) -> Interactions:
     """The events on these items, which are all there are then: matrices are of their size."""
     place_of = np.full(len(events.item_ids), -1, np.int32)
     place_of[few] = np.arange(len(few))

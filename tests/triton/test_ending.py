@@ -1,4 +1,4 @@
-"""How the process of each role ends: with status 0 when it is told to, whatever it was at."""
+"""How the process of each role ends: with status 0 when it is told to, once it does its work."""
 
 from pathlib import Path
 

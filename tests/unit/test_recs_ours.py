@@ -11,7 +11,6 @@ import torch
 from deploy.recs.cuts import LEAVE_ONE_OUT, TIME_CUT, split_by, validation_split
 from deploy.recs.interactions import Interactions
 from deploy.recs.item_models import MIRRORED_AT_ONCE, cosine, ease, following, require_few_items
-from deploy.recs.ours import network_loss
 from deploy.recs.ours.content import DIMENSIONS, content_vectors, texts_to_encode
 from deploy.recs.ours.evidence import DAY_MS, POPULARITY_DAYS, Evidence, baskets_ago
 from deploy.recs.ours.live import LiveContender
@@ -132,12 +131,6 @@ def test_the_network_learns_a_circle(cycles: Interactions) -> None:
     best = fitted.scores(np.arange(150, dtype=np.int32)).argmax(axis=1)
     expected = (cycles.items[cycles.bounds()[1:] - 1] + 1) % ITEMS
     assert (best == expected).mean() > 0.9
-
-
-def test_it_learns_the_circle_from_a_part_of_the_items_too(cycles: Interactions, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(network_loss, "WHOLE_CATALOGUE", 0)
-    monkeypatch.setattr(network_loss, "MOST_DRAWN", ITEMS // 3)
-    test_the_network_learns_a_circle(cycles)
 
 
 def test_fitting_stops_at_the_best_epoch_and_keeps_its_weights(cycles: Interactions) -> None:

@@ -102,7 +102,7 @@ def test_what_comes_next_is_of_the_users_group_and_never_what_they_met(encoder: 
 
 
 def test_every_score_is_what_its_item_model_adds_up_to_over_a_history_that_fades(encoder: UserEncoder, split: Split) -> None:
-    history = ["2-3", "2-4", "2-5"]  # each a basket, an hour apart
+    history = ["2-3", "2-4", "2-5"]  # each a basket, a day apart
     found = encoder.encode(users(history)).expected
     known = {item_number(item_id): place for place, item_id in enumerate(split.train.item_ids)}
     own = [known[item_number(item_id)] + 1 for item_id in history]

@@ -43,7 +43,7 @@ class Evidence:
 
     def __init__(self, events: Interactions, now_ms: int, content: Floats | None, network: FittedNetwork) -> None:
         require_few_items(len(events.item_ids))
-        self.events, self.now_ms, self.content, self.network = events, now_ms, content, network
+        self.events, self.now_ms, self.content, self.network = events, now_ms, content, network.at_rest()
         self.liked = events.part(events.positive())
         self.baskets_ago = baskets_ago(self.liked)
         taken = user_items(events)

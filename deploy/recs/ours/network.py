@@ -1,7 +1,8 @@
 """The sequence network: what a user did, in order, becomes one vector that scores every item.
 
-After SASRec (Kang and McAuley 2018) with what has been found to matter since: cross-entropy over all items in place of one
-negative (gSASRec, Petrov and Macdonald 2023), pre-norm blocks with gated sub-layers (LiGR, Borisyuk et al. 2024) and SwiGLU.
+After SASRec (Kang and McAuley 2018) with what has been found to matter since: cross-entropy over all items, or many of them,
+in place of one negative (gSASRec, Petrov and Macdonald 2023), pre-norm blocks with gated sub-layers (LiGR, Borisyuk et al.
+2024) and SwiGLU.
 An item is the sum of an id part, learned, and a part projected from its content vector, so a new item has a place at once.
 """
 

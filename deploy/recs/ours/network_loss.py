@@ -12,9 +12,9 @@ from deploy.recs.ours.network import SequenceNetwork
 from deploy.recs.ours.sequences import Places
 
 WHOLE_CATALOGUE = 16_384
-"""Up to so many items all count: a part of them teaches a little less, and only beyond this does it save much."""
+"""Up to so many items all count; only beyond this does drawing some save much."""
 MOST_DRAWN = 4_096
-"""Items drawn from a larger catalogue, besides those that are targets in the batch themselves."""
+"""Items drawn from a larger catalogue, anew for each batch: half of them evenly, half by how often they were taken."""
 
 
 class Drawn(NamedTuple):
@@ -25,27 +25,32 @@ class Drawn(NamedTuple):
 
 
 class Rivals:
-    """The items that targets are told apart from: targets of the same batch, which are the popular ones, and some by chance.
+    """The items that targets are told apart from, each weighed by how likely it was to be drawn.
 
-    Weighed by how likely each was to be here, so that the sum over them is on average that over all items (importance
-    sampling, Bengio and Senécal 2008; for recommenders Yi et al. 2019, "sampling-bias-corrected").
+    So the sum over them is on average that over all items: importance sampling (Bengio and Senécal 2008), with a proposal that
+    knows what is popular (for recommenders Yi et al. 2019). They are drawn apart from the batch: its own targets are mostly
+    what the same users took next, and as rivals they would be kept from those users whom they suit best.
     """
 
-    def __init__(self, targets: Places, items: int) -> None:
-        """`targets` holds all that will be asked for, 0 where nothing is; items are numbered from 1."""
+    def __init__(self, taken: Places, items: int) -> None:
+        """`taken` are the items of events, counted from 1; 0 stands for none."""
         self._items = items
-        counts = np.bincount(targets, minlength=items + 1).astype(np.float64)
-        counts[0] = 0
-        self._share = counts / max(1.0, counts.sum())
+        counts = np.bincount(taken, minlength=items + 1)[1:].astype(np.float64)
+        shares = counts / max(1.0, counts.sum())
+        self._until = np.cumsum(shares)
+        each = MOST_DRAWN // 2
+        with np.errstate(divide="ignore"):  # the only item that was ever taken is here for certain
+            missed = each * (np.log1p(-1 / max(2, items)) + np.log1p(-np.minimum(shares, 1.0)))
+        self._log_chance = np.log(-np.expm1(missed)).astype(np.float32)
 
-    def draw(self, targets: Places, shuffle: np.random.Generator) -> Drawn | None:
-        """For the targets of a batch; None where the catalogue is small enough for all of it."""
+    def draw(self, shuffle: np.random.Generator) -> Drawn | None:
+        """For one batch; None where the catalogue is small enough for all of it."""
         if self._items <= WHOLE_CATALOGUE:
             return None
-        wanted = targets[targets > 0]
-        items = np.union1d(wanted, shuffle.integers(1, self._items + 1, MOST_DRAWN))
-        expected = MOST_DRAWN / self._items + len(wanted) * self._share[items]
-        return Drawn(items, np.log(-np.expm1(-expected)).astype(np.float32))
+        each = MOST_DRAWN // 2
+        popular = np.searchsorted(self._until, shuffle.random(each), side="right").clip(max=self._items - 1)
+        items = np.union1d(shuffle.integers(0, self._items, each), popular)
+        return Drawn(items + 1, self._log_chance[items])
 
 
 def loss_of(network: SequenceNetwork, hidden: Tensor, table: Tensor, targets: Tensor, drawn: Drawn | None) -> Tensor:
@@ -53,10 +58,10 @@ def loss_of(network: SequenceNetwork, hidden: Tensor, table: Tensor, targets: Te
     if drawn is None:
         return functional.cross_entropy(logits(network, hidden, table), targets - 1)
     items, log_chance = (torch.from_numpy(part).to(hidden.device) for part in drawn)
-    scores = hidden @ table[items].T + network.item_bias[items] - log_chance
-    places = torch.searchsorted(items, targets)
-    scores = scores.scatter_add(1, places[:, None], log_chance[places][:, None])  # a target is there for certain
-    return functional.cross_entropy(scores, places)
+    rivals = hidden @ table[items].T + network.item_bias[items] - log_chance
+    rivals = rivals.masked_fill(items == targets[:, None], -torch.inf)  # a target counts once, and is there for certain
+    own = (hidden * table[targets]).sum(dim=1) + network.item_bias[targets]
+    return (torch.cat([own[:, None], rivals], dim=1).logsumexp(dim=1) - own).mean()
 
 
 def logits(network: SequenceNetwork, vectors: Tensor, table: Tensor) -> Tensor:

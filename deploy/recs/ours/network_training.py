@@ -3,6 +3,7 @@
 import copy
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -11,7 +12,7 @@ from torch import Tensor, nn
 from deploy.recs.interactions import Floats, Interactions, Ints
 from deploy.recs.ours.network import NetworkShape, SequenceNetwork
 from deploy.recs.ours.network_loss import Rivals, logits, loss_of
-from deploy.recs.ours.sequences import Places, sequences, windows
+from deploy.recs.ours.sequences import Places, Sequences, sequences, windows
 
 USERS_AT_ONCE = 256
 
@@ -53,17 +54,39 @@ class FittedNetwork:
     epochs: int
 
     @torch.inference_mode()
+    def at_rest(self) -> "NetworkAtRest":
+        """As it is now, to be asked many times before it learns on."""
+        self.network.eval()
+        return NetworkAtRest(self.network, self.network.item_table(), self._columns, self.events.bounds(), self.length)
+
     def scores(self, users: Ints) -> Floats:
         """Logits of all items, float32 [users, items]."""
-        self.network.eval()
-        device = self.network.item_bias.device
-        columns, bounds, table = sequences(self.events), self.events.bounds(), self.network.item_table()
-        scores = np.empty((len(users), len(self.events.item_ids)), np.float32)
+        return self.at_rest().scores(users)
+
+    @cached_property
+    def _columns(self) -> Sequences:
+        return sequences(self.events)
+
+
+@dataclass(frozen=True)
+class NetworkAtRest:
+    """A network that is not learning: what all its answers share is worked out once."""
+
+    network: SequenceNetwork
+    table: Tensor
+    columns: Sequences
+    bounds: Places
+    length: int
+
+    @torch.inference_mode()
+    def scores(self, users: Ints) -> Floats:
+        """Logits of all items, float32 [users, items]."""
+        scores = np.empty((len(users), len(self.table) - 1), np.float32)
         for first in range(0, len(users), USERS_AT_ONCE):
             chunk = users[first : first + USERS_AT_ONCE]
-            rows = torch.from_numpy(columns.rows(bounds[chunk], bounds[chunk + 1], self.length)).to(device)
-            last = self.network(*rows, table)[:, -1]
-            scores[first : first + USERS_AT_ONCE] = logits(self.network, last, table).float().cpu().numpy()
+            rows = self.columns.rows(self.bounds[chunk], self.bounds[chunk + 1], self.length)
+            last = self.network(*torch.from_numpy(rows).to(self.table.device), self.table)[:, -1]
+            scores[first : first + USERS_AT_ONCE] = logits(self.network, last, self.table).float().cpu().numpy()
         return scores
 
 
@@ -110,7 +133,7 @@ def fit_network(
             table = network.item_table()
             hidden, asked = network(*torch.from_numpy(inputs).to(device), table), torch.from_numpy(targets).to(device)
             there = asked > 0
-            loss = loss_of(network, hidden[there], table, asked[there], rivals.draw(targets, shuffle))
+            loss = loss_of(network, hidden[there], table, asked[there], rivals.draw(shuffle))
             if more_loss is not None:
                 loss = loss + more_loss(network, table, events.users[starts[rows]])
             optimizer.zero_grad()

@@ -21,7 +21,7 @@ USERS_AT_ONCE = 256
 MOST_TAUGHT = 6_000
 """Users of a window whose lists teach the ranker: more cost memory and teach little."""
 MOST_JUDGED = 10_000
-"""Of a few thousand, one epoch is better than the next by chance, and fitting stops too early."""
+"""With a fifth of that one epoch was better than the next by chance, and fitting stopped too early."""
 
 OnStep = Callable[[str, int, int], None]
 """Told what is being done, and how much of how much is done."""
@@ -137,7 +137,7 @@ def judge_of(window: Split) -> Callable[[FittedNetwork], float]:
     """NDCG@10 of a network's lists for a window's users, an even sample where there are many."""
     sample = even_sample(len(window.users), MOST_JUDGED)
     asked = replace(window, users=window.users[sample], truths=[window.truths[place] for place in sample])
-    return lambda network: float(gains(network, asked).ndcg.mean())
+    return lambda network: float(gains(network.at_rest(), asked).ndcg.mean())
 
 
 def stacked(chunks: Sequence[Candidates]) -> Candidates:
