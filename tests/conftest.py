@@ -32,9 +32,9 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 def pytest_unconfigure(config: pytest.Config) -> None:
     """Have this process end without the exit handlers of C libraries.
 
-    It holds all of them at once, with threads of Kafka and gRPC clients that tests cut off on purpose, and now and then one of
-    those ended while the libraries were cleared up, and took the run with it by a segmentation fault after its last test.
-    Processes of workers end as everybody's do; tests/triton/test_ending.py looks at how.
+    It holds all of them at once, with threads of Kafka and gRPC clients that tests cut off on purpose; two runs of many died
+    of a segmentation fault at their exit, after their last test had passed. Processes of workers end as everybody's do;
+    tests/triton/test_ending.py looks at how.
     """
     if (session := config.stash.get(RUN, None)) is not None:
         atexit.register(end_now, session)

@@ -209,8 +209,12 @@ def test_of_very_many_items_those_taken_most_often_have_neighbours(world: Materi
     assert np.flatnonzero(few.sum(dim=0).numpy()).tolist() == with_neighbours.tolist()
 
 
+@pytest.mark.parametrize("most_items", [10_000, 10])
 @pytest.mark.parametrize("model", ["cosine", "following"])
-def test_the_strongest_others_say_what_all_others_say(model: str, world: Material, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_strongest_others_say_what_all_others_say(
+    model: str, most_items: int, world: Material, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("deploy.training.neighbours.MOST_ITEMS", most_items)
     events, random = world.recorded.interactions, torch.Generator().manual_seed(1)
     items = len(events.item_ids)
     own, counts = torch.randint(0, items + 1, (7, 5), generator=random), torch.rand(7, 5, generator=random)

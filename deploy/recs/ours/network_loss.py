@@ -18,7 +18,7 @@ MOST_DRAWN = 4_096
 
 
 class Drawn(NamedTuple):
-    """Some items, by number and rising [c], and the logarithm of how likely it was that each of them is here [c]."""
+    """Some items by number, each once [c], and the logarithm of how likely it was that each of them is here [c]."""
 
     items: Places
     log_chance: Floats
@@ -40,7 +40,7 @@ class Rivals:
         self._until = np.cumsum(shares)
         each = MOST_DRAWN // 2
         with np.errstate(divide="ignore"):  # the only item that was ever taken is here for certain
-            missed = each * (np.log1p(-1 / max(2, items)) + np.log1p(-np.minimum(shares, 1.0)))
+            missed = each * (np.log1p(-1 / items) + np.log1p(-shares))
         self._log_chance = np.log(-np.expm1(missed)).astype(np.float32)
 
     def draw(self, shuffle: np.random.Generator) -> Drawn | None:

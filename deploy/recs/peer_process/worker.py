@@ -21,7 +21,7 @@ import numpy.typing as npt
 
 Array = npt.NDArray[Any]
 BLOCK = 256
-PARENT_LOOKED_AT_S = 1.0
+OWNER_LOOKED_AT_S = 1.0
 
 
 def main(owner: int, folder: Path) -> None:
@@ -38,7 +38,7 @@ def main(owner: int, folder: Path) -> None:
 def end_without(owner: int) -> None:
     """End this process once its owner has gone, however it went: nobody would tell it."""
     while os.getppid() == owner:
-        time.sleep(PARENT_LOOKED_AT_S)
+        time.sleep(OWNER_LOOKED_AT_S)
     os._exit(1)
 
 
