@@ -34,13 +34,13 @@ class Cap(NamedTuple):
 
 
 class Pool(NamedTuple):
-    """Candidates to choose from, best first: `rows` [users, width], -1 where there is none, `scores`, `forced` first picks.
+    """Candidates to choose from, best first: `rows` [users, width], -1 where there is none, `forced` first picks.
 
-    `vectors` [users, width, d] are of unit length, zeros for row -1.
+    `relevance` [users, width] is weighed against cosines of `vectors` [users, width, d], of unit length, zeros for row -1.
     """
 
     rows: Rows
-    scores: Floats
+    relevance: Floats
     forced: npt.NDArray[np.bool_]
     vectors: Floats
 
@@ -85,7 +85,7 @@ class _Mmr:
 
     def __init__(self, pool: Pool, dial: float) -> None:
         self._likeness = likeness(pool.vectors) * np.float32(dial)
-        self._relevance = np.where(pool.rows >= 0, pool.scores, 0) * np.float32(1 - dial)
+        self._relevance = np.where(pool.rows >= 0, pool.relevance, 0) * np.float32(1 - dial)
         self._nearest = np.zeros_like(self._relevance)
         self._everyone = np.arange(len(pool.rows))
 
@@ -105,7 +105,7 @@ class _Msd:
 
     def __init__(self, pool: Pool, dial: float, top_k: int) -> None:
         self._likeness = likeness(pool.vectors) * np.float32(dial / max(top_k - 1, 1))
-        self._worth = np.where(pool.rows >= 0, pool.scores, 0) * np.float32(1 - dial)
+        self._worth = np.where(pool.rows >= 0, pool.relevance, 0) * np.float32(1 - dial)
         self._everyone = np.arange(len(pool.rows))
 
     def now(self) -> Floats:
@@ -124,7 +124,7 @@ class _Dpp:
 
     def __init__(self, pool: Pool, dial: float) -> None:
         self._kernel = (1 + likeness(pool.vectors)) / 2
-        self._relevance = np.where(pool.rows >= 0, pool.scores, 0) * np.float32((1 - dial) / dial)
+        self._relevance = np.where(pool.rows >= 0, pool.relevance, 0) * np.float32((1 - dial) / dial)
         self._variance = np.ones_like(self._relevance)
         self._factors: list[Floats] = []
         self._everyone = np.arange(len(pool.rows))

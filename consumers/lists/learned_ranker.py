@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from consumers.catalogue import Floats
 from consumers.lists.details import CONTEXT, DETAILS
-from consumers.lists.ranking import FEATURES, PlainRanker, Ranker, RankWeights
+from consumers.lists.ranking import FEATURES, PlainRanker, Ranker, RankWeights, chances
 from schemas.errors import ConfigError
 
 Finite = Annotated[float, Field(allow_inf_nan=False)]
@@ -39,10 +39,10 @@ class Member(BaseModel):
 
 
 class RankerFile(BaseModel):
-    """A ranker as it is written. A score is multiplied by `spread`, so that a list's scores are about one apart.
+    """A ranker as it is written. Its scores are log odds, times `spread`, which makes those of a list about one apart.
 
-    `unseen` features said nothing where it was trained (rules, mostly, and profiles): they count as in the plain ranker. With
-    `repeats` it was trained where people take things again.
+    `taken_at_once` is how many candidates people took in a lesson. `unseen` features said nothing where it was trained (rules,
+    mostly, and profiles): they count as in the plain ranker. With `repeats` it was trained where people take things again.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -55,6 +55,7 @@ class RankerFile(BaseModel):
     unseen: list[str]
     repeats: bool = False
     spread: Annotated[float, Field(gt=0, allow_inf_nan=False)]
+    taken_at_once: Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
 class _Scale:
@@ -103,7 +104,9 @@ class LearnedRanker:
         unseen = np.array([name in (*file.unseen, "boost") for name in FEATURES])  # rules are obeyed, whatever was learned
         self._plain = np.where(unseen, weights.vector(), 0).astype(np.float32)
         self.repeats = file.repeats
+        self.spread = file.spread
         self._share = np.float32(file.spread / len(self._members))
+        self._taken_at_once = np.float32(file.taken_at_once)
 
     def scores(self, features: Floats, details: tuple[Floats, Floats] | None) -> Floats:
         """Scores [users, n] of candidates with these features and details."""
@@ -116,6 +119,14 @@ class LearnedRanker:
         total *= self._share
         total += features @ self._plain
         return total
+
+    def relevance(self, scores: Floats) -> Floats:
+        """How much of each candidate is expected to be taken: a list that keeps the most of it by score keeps the most hits.
+
+        Scores themselves would hold as much against an item that comes in place of the best as in place of the fiftieth.
+        """
+        expected: Floats = chances(scores / np.float32(self.spread)) * self._taken_at_once
+        return expected
 
 
 def read_ranker(text: str, weights: RankWeights) -> Ranker:

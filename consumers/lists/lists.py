@@ -184,7 +184,9 @@ class ListMaker:
         users, shelf, concept_tastes, candidates, features, draws = offered
         more = self.details(offered) if self.ranker.wants_details else None
         scores = self.ranker.scores(features, more)
-        chosen = choose_places(users, candidates, scores, shelf, rules, self._row_rules, catalogue, self.pool_width, draws)
+        chosen = choose_places(
+            users, candidates, scores, self.ranker, shelf, rules, self._row_rules, catalogue, self.pool_width, draws
+        )
         taken = features_at(features, chosen.places)
         taken_scores = np.take_along_axis(scores, np.maximum(chosen.places, 0), axis=1)
         weights, interest = rules.weights, rules.interest

@@ -14,6 +14,7 @@ from consumers.lists.diversity import Cap, Diversity, Pool, choose
 from consumers.lists.exploration import Draws, taken_draws
 from consumers.lists.list_rules import ListRules
 from consumers.lists.people import People
+from consumers.lists.ranking import Ranker
 from consumers.lists.reasons import Teller, Told, nearest_liked, notable_parts, reasons
 from consumers.lists.rules import Pin, RowRules
 from consumers.lists.shelf import Shelf
@@ -59,10 +60,10 @@ class Chosen(NamedTuple):
 
 
 def choose_places(
-    users: People, candidates: Candidates, scores: Floats, shelf: Shelf, rules: ListRules, row_rules: RowRules,
+    users: People, candidates: Candidates, scores: Floats, ranker: Ranker, shelf: Shelf, rules: ListRules, row_rules: RowRules,
     catalogue: Catalogue, pool_width: int, draws: Draws | None = None,
 ) -> Chosen:  # fmt: skip
-    """The policy's choice among scored candidates [users, n], for the main list and every surface.
+    """The policy's choice among candidates [users, n] that the ranker scored so, for the main list and every surface.
 
     What only chance brought is no candidate for a ranked place: those must be the same whatever is drawn.
     """
@@ -76,7 +77,7 @@ def choose_places(
         best_first = np.lexsort((catalogue.tie_break[found], -own), axis=1)
         pool_places = np.take_along_axis(pool_places, best_first, axis=1)
     pool = ranked.taken(pool_places)
-    scores = np.take_along_axis(scores, pool_places, axis=1)
+    relevance = ranker.relevance(np.take_along_axis(scores, pool_places, axis=1))
     vectors = catalogue.vectors(pool.rows)
     caps = [Cap(groups, most) for groups, most in row_rules.caps(pool.rows)]
     diversity = Diversity(rules.diversity, rules.diversity_method)
@@ -84,7 +85,7 @@ def choose_places(
     for name, size in ((MAIN, rules.top_k), *rules.surfaces.items()):
         pins = _pins_by_row(row_rules, name, shelf, catalogue)
         forced = np.isin(pool.rows, list(pins))
-        taken = choose(Pool(pool.rows, scores, forced, vectors), size, diversity, caps)
+        taken = choose(Pool(pool.rows, relevance, forced, vectors), size, diversity, caps)
         shown = np.zeros((len(users), pool.rows.shape[1] + 1), np.bool_)
         np.put_along_axis(shown, taken, True, axis=1)  # -1 marks the column that is cut off
         surfaces.append(Surface(name, shown[:, :-1] & (pool.rows >= 0), pins))
