@@ -166,15 +166,15 @@ def item_converter(mapping: Mapping) -> Converter[Item]:
     return convert
 
 
-def user_converter(mapping: Mapping, updated_at_ms: int) -> Converter[UserAttributes]:
-    """Rows of the users file; all are declared at `updated_at_ms`."""
+def user_converter(mapping: Mapping, at_ms: int) -> Converter[UserAttributes]:
+    """Rows of the users file; one that does not say when it was declared was at `at_ms`."""
     columns, cells = mapping.users, Cells(mapping)
 
     def convert(row_number: int, row: Row) -> UserAttributes:
-        age = cells.number(row, columns.age)
+        age, updated_at_ms = cells.number(row, columns.age), cells.number(row, columns.updated_at_ms)
         return UserAttributes(
             user_id=cells.needed(row, columns.user_id),
-            updated_at_ms=updated_at_ms,
+            updated_at_ms=at_ms if updated_at_ms is None else int(updated_at_ms),
             age=None if age is None else int(age),
             gender=cells.text(row, columns.gender),  # type: ignore[arg-type]
             location=cells.text(row, columns.location),

@@ -84,7 +84,7 @@ class Dataset:
             yield from converted(self.items_file, item_converter(self.mapping), self.bad_rows)
 
     def attributes(self) -> Iterator[UserAttributes]:
-        """What users declared, as of the first event of the data; users who declared nothing are left out."""
+        """What users declared, as of the first event where the data does not say when; without those who declared nothing."""
         if self.users_file is None:
             return
         for declared in converted(self.users_file, user_converter(self.mapping, self.times.first_ms), self.bad_rows):

@@ -75,6 +75,7 @@ class UserColumns(Section):
     tags: str = "tags"
     tag_separator: str = Field("|", min_length=1)
     free_text: str = "free_text"
+    updated_at_ms: str = "updated_at_ms"
 
 
 class Mapping(Section):

@@ -14,6 +14,8 @@ METHODS: tuple[Method, ...] = get_args(Method)
 
 LAST_CHOICE = np.float32(-1e9)
 FIRST_CHOICE = np.float32(1e9)
+MOST_WEIGHT = 1e4
+"""Of relevance by DPP: with less of a dial than this stands for, order is by score, and urgencies are still the stronger."""
 LEAST_VARIANCE = np.float32(1e-6)
 """What is left of an item that those taken already span: it is as good as repeated."""
 
@@ -124,7 +126,7 @@ class _Dpp:
 
     def __init__(self, pool: Pool, dial: float) -> None:
         self._kernel = (1 + likeness(pool.vectors)) / 2
-        self._relevance = np.where(pool.rows >= 0, pool.relevance, 0) * np.float32((1 - dial) / dial)
+        self._relevance = np.where(pool.rows >= 0, pool.relevance, 0) * np.float32(min((1 - dial) / dial, MOST_WEIGHT))
         self._variance = np.ones_like(self._relevance)
         self._factors: list[Floats] = []
         self._everyone = np.arange(len(pool.rows))

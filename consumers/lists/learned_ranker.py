@@ -11,8 +11,23 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from consumers.catalogue import Floats
 from consumers.lists.details import CONTEXT, DETAILS
-from consumers.lists.ranking import FEATURES, PlainRanker, Ranker, RankWeights, chances
+from consumers.lists.ranking import FEATURES, PlainRanker, Ranker, RankWeights
 from schemas.errors import ConfigError
+from schemas.tensors import NEXT_SCORES
+
+TOLD = (*FEATURES, *DETAILS)
+TELLING = {
+    "similarity": ("similarity", "from_vector"),
+    "interest": ("interest", "from_interest"),
+    "profile": ("profile",),
+    "popularity": ("popularity", "from_popular", "log_popularity"),
+    "freshness": ("freshness", "from_fresh", "log_age_days"),
+    "neighbour": ("neighbour", "from_neighbour"),
+    "concept": ("concept", "from_concept"),
+    "boost": ("boost",),
+    "sequence": ("sequence", "from_sequence", *NEXT_SCORES[1:]),
+}
+"""What it is told that says the same as each of FEATURES."""
 
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 Row = list[Finite]
@@ -39,10 +54,10 @@ class Member(BaseModel):
 
 
 class RankerFile(BaseModel):
-    """A ranker as it is written. Its scores are log odds, times `spread`, which makes those of a list about one apart.
+    """A ranker as it is written. A score is multiplied by `spread`, so that a list's scores are about one apart.
 
-    `taken_at_once` is how many candidates people took in a lesson. `unseen` features said nothing where it was trained (rules,
-    mostly, and profiles): they count as in the plain ranker. With `repeats` it was trained where people take things again.
+    `unseen` features said nothing where it was trained (rules, mostly, and profiles): they count as in the plain ranker. With
+    `repeats` it was trained where people take things again.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -55,7 +70,6 @@ class RankerFile(BaseModel):
     unseen: list[str]
     repeats: bool = False
     spread: Annotated[float, Field(gt=0, allow_inf_nan=False)]
-    taken_at_once: Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
 class _Scale:
@@ -102,31 +116,44 @@ class LearnedRanker:
         self._feature_scale, self._context_scale = _Scale(file.feature_scaling), _Scale(file.context_scaling)
         self._members = [_Network(member, len(file.features)) for member in file.members]
         unseen = np.array([name in (*file.unseen, "boost") for name in FEATURES])  # rules are obeyed, whatever was learned
-        self._plain = np.where(unseen, weights.vector(), 0).astype(np.float32)
+        self._weights = weights.vector()
+        self._plain = np.where(unseen, self._weights, 0).astype(np.float32)
+        self._telling = [[TOLD.index(name) for name in TELLING[feature]] for feature in FEATURES]
         self.repeats = file.repeats
-        self.spread = file.spread
         self._share = np.float32(file.spread / len(self._members))
-        self._taken_at_once = np.float32(file.taken_at_once)
 
     def scores(self, features: Floats, details: tuple[Floats, Floats] | None) -> Floats:
         """Scores [users, n] of candidates with these features and details."""
+        total = self._learned(*self._scaled(features, details))
+        total += features @ self._plain
+        return total
+
+    def parts(self, features: Floats, details: tuple[Floats, Floats] | None) -> Floats:
+        """By how much each score falls when what says the same as a feature is as it is for a middling candidate.
+
+        The plain ranker's terms where nothing that a candidate has speaks for it so.
+        """
+        of_candidates, of_users = self._scaled(features, details)
+        whole = self._learned(of_candidates, of_users)
+        found = features * self._plain
+        for place, columns in enumerate(self._telling):
+            without = of_candidates.copy()
+            without[:, :, columns] = 0
+            found[:, :, place] += whole - self._learned(without, of_users)
+        speaks = ((found > 0) & (features > 0)).any(axis=2, keepdims=True)
+        terms: Floats = np.where(speaks, found, features * self._weights)
+        return terms
+
+    def _scaled(self, features: Floats, details: tuple[Floats, Floats] | None) -> tuple[Floats, Floats]:
         assert details is not None, "a learned ranker reads details"
-        of_candidates = self._feature_scale(np.concatenate([features, details[0]], axis=2))
-        of_users = self._context_scale(details[1])
+        return self._feature_scale(np.concatenate([features, details[0]], axis=2)), self._context_scale(details[1])
+
+    def _learned(self, of_candidates: Floats, of_users: Floats) -> Floats:
         total = self._members[0].scores(of_candidates, of_users)
         for member in self._members[1:]:
             total += member.scores(of_candidates, of_users)
         total *= self._share
-        total += features @ self._plain
         return total
-
-    def relevance(self, scores: Floats) -> Floats:
-        """How much of each candidate is expected to be taken: a list that keeps the most of it by score keeps the most hits.
-
-        Scores themselves would hold as much against an item that comes in place of the best as in place of the fiftieth.
-        """
-        expected: Floats = chances(scores / np.float32(self.spread)) * self._taken_at_once
-        return expected
 
 
 def read_ranker(text: str, weights: RankWeights) -> Ranker:
@@ -142,7 +169,7 @@ def read_ranker(text: str, weights: RankWeights) -> Ranker:
         _require_shapes(file)
     except (ValidationError, ValueError) as error:
         raise ConfigError(f"the ranker of user_encoder cannot be read ({error}); train again with `portrait train`") from None
-    _require_same("features", file.features, (*FEATURES, *DETAILS))
+    _require_same("features", file.features, TOLD)
     _require_same("context", file.context, CONTEXT)
     return LearnedRanker(file, weights)
 

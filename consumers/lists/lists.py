@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import NamedTuple
 
 import numpy as np
 
@@ -15,6 +14,7 @@ from consumers.lists.details import context_of, details_of
 from consumers.lists.exploration import Chance, Draws, draw
 from consumers.lists.features import profile_vectors
 from consumers.lists.list_rules import ListRules as ListRules
+from consumers.lists.offered import Offered
 from consumers.lists.people import People, people
 from consumers.lists.places import MAIN, UserLists, Writer, choose_places, features_at
 from consumers.lists.ranking import FEATURES, PlainRanker, Ranker, combine, name_matches, row_matches, vector_matches
@@ -34,17 +34,6 @@ CAPPED_SPARE = 150
 """The same where caps may pass many over."""
 NEAREST = 64
 """Items asked of the vector index, at least."""
-
-
-class Offered(NamedTuple):
-    """The candidates of a block of users, and their `features` [users, n, len(FEATURES)]."""
-
-    users: People
-    shelf: Shelf
-    concept_tastes: Sequence[Mapping[str, float]]
-    candidates: Candidates
-    features: Floats
-    draws: Draws | None
 
 
 class ListMaker:
@@ -116,7 +105,7 @@ class ListMaker:
         seeds: Sequence[int],
         expected: NextItems | None = None,
         also: Rows | None = None,
-    ) -> Iterator["Offered"]:
+    ) -> Iterator[Offered]:
         """The candidates of these users with all that a ranker is told of them, in blocks of users that fit memory.
 
         `also` [users, n] are rows that are candidates whatever the sources offer, -1 where there is none.
@@ -142,7 +131,7 @@ class ListMaker:
 
     def told_of(
         self, rows: Rows, states: Sequence[UserState], user_vectors: Floats, now_ms: int, expected: NextItems
-    ) -> "Offered":
+    ) -> Offered:
         """As `offered`, of these rows [users, n] alone and in their order; -1 of those that a user may not be shown.
 
         For no more than `users_at_once`: they are one block.
@@ -160,7 +149,7 @@ class ListMaker:
     def _offered(
         self, states: Sequence[UserState], user_vectors: Floats, shelf: Shelf, seeds: Sequence[int], expected: NextItems,
         also: Rows | None,
-    ) -> "Offered":  # fmt: skip
+    ) -> Offered:  # fmt: skip
         rules, catalogue = self.rules, self._catalogue
         searched = self._search(states, user_vectors, shelf)
         repeats_at_ms = shelf.now_ms if self.repeats else None
@@ -174,27 +163,23 @@ class ListMaker:
         features = self.features(candidates, users, concept_tastes, shelf)
         return Offered(users, shelf, concept_tastes, candidates, features, draws)
 
-    def details(self, offered: "Offered") -> tuple[Floats, Floats]:
+    def details(self, offered: Offered) -> tuple[Floats, Floats]:
         """What else a learned ranker is told: of the candidates [users, n, len(DETAILS)], and of the users [users, c]."""
         more = details_of(offered.candidates, offered.users, offered.shelf, self._catalogue)
         return more, context_of(offered.users, offered.shelf.now_ms)
 
-    def _lists_of(self, offered: "Offered") -> list[UserLists]:
-        rules, catalogue = self.rules, self._catalogue
-        users, shelf, concept_tastes, candidates, features, draws = offered
-        more = self.details(offered) if self.ranker.wants_details else None
-        scores = self.ranker.scores(features, more)
-        chosen = choose_places(
-            users, candidates, scores, self.ranker, shelf, rules, self._row_rules, catalogue, self.pool_width, draws
-        )
-        taken = features_at(features, chosen.places)
-        taken_scores = np.take_along_axis(scores, np.maximum(chosen.places, 0), axis=1)
-        weights, interest = rules.weights, rules.interest
-        teller = Teller(
-            catalogue, self._row_rules, self._concepts, weights, interest.type_weights, rules.language, shelf.now_ms
-        )
-        writer = Writer(chosen, taken, taken_scores, users, concept_tastes, teller)
-        return [writer.lists(user) for user in range(len(users))]
+    def _lists_of(self, offered: Offered) -> list[UserLists]:
+        rules, catalogue, ranker = self.rules, self._catalogue, self.ranker
+        more = self.details(offered) if ranker.wants_details else None
+        scores = ranker.scores(offered.features, more)
+        chosen = choose_places(offered, scores, rules, self._row_rules, catalogue, self.pool_width)
+        features = features_at(offered.features, chosen.places)
+        parts = ranker.parts(features, None if more is None else (features_at(more[0], chosen.places), more[1]))
+        scores = np.take_along_axis(scores, np.maximum(chosen.places, 0), axis=1)
+        type_weights, now_ms = rules.interest.type_weights, offered.shelf.now_ms
+        teller = Teller(catalogue, self._row_rules, self._concepts, type_weights, rules.language, now_ms)
+        writer = Writer(chosen, scores, features, parts, offered, teller)
+        return [writer.lists(user) for user in range(len(offered.users))]
 
     def _search(self, states: Sequence[UserState], user_vectors: Floats, shelf: Shelf) -> "Future[Offer] | None":
         """Ask the index, which has no use for Python's lock, while the rest of what is to know of the users is found out."""

@@ -146,7 +146,7 @@ def _liked(states: Sequence[UserState], histories: Histories, catalogue: Catalog
     rows, weights = rows.ravel(), histories.faded.ravel()
     known = rows >= 0
     keys, inverse = np.unique(users[known] * max(1, len(catalogue)) + rows[known], return_inverse=True)
-    sums = np.bincount(inverse, weights[known], minlength=len(keys))
+    sums = np.bincount(inverse, weights[known], minlength=len(keys)).astype(np.float32)  # what fades beyond it is nothing
     users, rows = np.divmod(keys[sums > 0], max(1, len(catalogue)))
     sums = sums[sums > 0]
     order = np.lexsort((catalogue.tie_break[rows], -sums, users))

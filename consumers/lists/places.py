@@ -1,6 +1,6 @@
 """From scored candidates to lists: which of them each surface shows, in which order, and why."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -13,12 +13,11 @@ from consumers.lists.chance_places import Mixer
 from consumers.lists.diversity import Cap, Diversity, Pool, choose
 from consumers.lists.exploration import Draws, taken_draws
 from consumers.lists.list_rules import ListRules
-from consumers.lists.people import People
-from consumers.lists.ranking import Ranker
-from consumers.lists.reasons import Teller, Told, nearest_liked, notable_parts, reasons
+from consumers.lists.offered import Offered
+from consumers.lists.reasons import Listener, Teller, Told, nearest_liked, notable_parts, reasons
 from consumers.lists.rules import Pin, RowRules
 from consumers.lists.shelf import Shelf
-from schemas.messages import Language, Reason, RecommendedItem, SourceName
+from schemas.messages import Language, RecommendedItem, SourceName
 from schemas.state import UserState
 
 EXPLORATION = int(Source.EXPLORATION)
@@ -60,13 +59,13 @@ class Chosen(NamedTuple):
 
 
 def choose_places(
-    users: People, candidates: Candidates, scores: Floats, ranker: Ranker, shelf: Shelf, rules: ListRules, row_rules: RowRules,
-    catalogue: Catalogue, pool_width: int, draws: Draws | None = None,
-) -> Chosen:  # fmt: skip
-    """The policy's choice among candidates [users, n] that the ranker scored so, for the main list and every surface.
+    offered: Offered, scores: Floats, rules: ListRules, row_rules: RowRules, catalogue: Catalogue, pool_width: int
+) -> Chosen:
+    """The policy's choice among what is offered, with these scores [users, n], for the main list and every surface.
 
     What only chance brought is no candidate for a ranked place: those must be the same whatever is drawn.
     """
+    candidates, draws = offered.candidates, offered.draws
     by_chance_alone = candidates.sources == int(Source.EXPLORATION)
     ranked = replace(candidates, rows=np.where(by_chance_alone, -1, candidates.rows))
     scores = np.where(ranked.rows >= 0, scores, np.float32(-np.inf))
@@ -77,16 +76,16 @@ def choose_places(
         best_first = np.lexsort((catalogue.tie_break[found], -own), axis=1)
         pool_places = np.take_along_axis(pool_places, best_first, axis=1)
     pool = ranked.taken(pool_places)
-    relevance = ranker.relevance(np.take_along_axis(scores, pool_places, axis=1))
+    scores = np.take_along_axis(scores, pool_places, axis=1)
     vectors = catalogue.vectors(pool.rows)
     caps = [Cap(groups, most) for groups, most in row_rules.caps(pool.rows)]
     diversity = Diversity(rules.diversity, rules.diversity_method)
     surfaces = []
     for name, size in ((MAIN, rules.top_k), *rules.surfaces.items()):
-        pins = _pins_by_row(row_rules, name, shelf, catalogue)
+        pins = _pins_by_row(row_rules, name, offered.shelf, catalogue)
         forced = np.isin(pool.rows, list(pins))
-        taken = choose(Pool(pool.rows, relevance, forced, vectors), size, diversity, caps)
-        shown = np.zeros((len(users), pool.rows.shape[1] + 1), np.bool_)
+        taken = choose(Pool(pool.rows, scores, forced, vectors), size, diversity, caps)
+        shown = np.zeros((len(taken), pool.rows.shape[1] + 1), np.bool_)
         np.put_along_axis(shown, taken, True, axis=1)  # -1 marks the column that is cut off
         surfaces.append(Surface(name, shown[:, :-1] & (pool.rows >= 0), pins))
     if draws is None:
@@ -143,29 +142,27 @@ def _pins_by_row(row_rules: RowRules, name: str, shelf: Shelf, catalogue: Catalo
 class Writer:
     """Writes chosen places out as they are published.
 
-    `features` [users, m, f] and `scores` [users, m] are those of `Chosen.places`.
+    `scores` [users, m], `features` and their `parts` of the score, [users, m, f], are those of `Chosen.places`.
     """
 
     def __init__(
-        self, chosen: Chosen, features: Floats, scores: Floats, users: People,
-        concept_tastes: Sequence[Mapping[str, float]], teller: Teller,
-    ) -> None:  # fmt: skip
-        draws = chosen.draws
+        self, chosen: Chosen, scores: Floats, features: Floats, parts: Floats, offered: Offered, teller: Teller
+    ) -> None:
+        draws, users = chosen.draws, offered.users
         self._mixer = Mixer(draws, users.seeds) if draws is not None else None
-        self._users, self._concept_tastes, self._teller = users, concept_tastes, teller
+        self._users, self._concept_tastes, self._teller = users, offered.concept_tastes, teller
         self._surfaces = [(surface.name, surface.pins, surface.shown.tolist()) for surface in chosen.surfaces]
         self._rows: list[list[int]] = chosen.shown.rows.tolist()
         self._bits: list[list[int]] = chosen.shown.sources.tolist()
         self._origins: list[list[int]] = chosen.shown.origins.tolist()
         self._nearest: list[list[int]] = nearest_liked(chosen.shown, users, teller.catalogue).tolist()
-        self._notable = notable_parts(features * teller.weights.vector(), teller.weights)
+        self._notable = notable_parts(parts, features)
         self._scores: list[list[float]] = np.round(scores.astype(np.float64), 6).tolist()
 
     def lists(self, user: int) -> UserLists:
         """The lists of one user of the batch, by their place."""
         made: dict[tuple[int, bool, str | None], RecommendedItem] = {}
-        language = self._language(self._users.states[user])
-        known: dict[tuple[str, int], Reason] = {}
+        listener = self._listener(user)
         by_surface = {}
         drawn: list[RecommendedItem] = []
         for name, pins, shown in self._surfaces:
@@ -175,7 +172,7 @@ class Writer:
                     pin = pins.get(self._rows[user][at])
                     key = at, name == EXPLORED, pin.name if pin else None
                     if key not in made:
-                        made[key] = self._item(user, *key, language, known)
+                        made[key] = self._item(user, *key, listener)
                     found.append((pin, made[key]))
             if name == EXPLORED:
                 drawn = [item for _, item in found]
@@ -186,24 +183,24 @@ class Writer:
             main = self._mixer.mixed(user, main, drawn, {pin.item_id for pin in self._surfaces[0][1].values()})
         return UserLists(main, by_surface)
 
+    def _listener(self, user: int) -> Listener:
+        users, state = self._users, self._users.states[user]
+        liked = zip(users.liked[user].tolist(), users.liked_weights[user].tolist(), strict=True)
+        likings = {row: weight for row, weight in liked if row >= 0}
+        return Listener(state, users.tastes[user], self._concept_tastes[user], likings, self._language(state), {})
+
     def _language(self, state: UserState) -> Language:
         languages = list(self._teller.catalogue.languages)
         if len(languages) == 1 and state.events:  # most sites: no need to look at every event
             return declared_language(state) or languages[0]
         return profile_language(state, self._teller.catalogue.items, self._teller.language)
 
-    def _item(
-        self, user: int, at: int, explored: bool, pinned_by: str | None, language: Language,
-        known: dict[tuple[str, int], Reason],
-    ) -> RecommendedItem:  # fmt: skip
+    def _item(self, user: int, at: int, explored: bool, pinned_by: str | None, listener: Listener) -> RecommendedItem:
         row, bits = self._rows[user][at], self._bits[user][at]
         item = self._teller.catalogue.items[self._teller.catalogue.item_ids[row]]
         bits = bits | EXPLORATION if explored else bits & ~EXPLORATION
         told = Told(row, item, self._origins[user][at], self._nearest[user][at], pinned_by, explored)
-        why = reasons(
-            told, self._notable[user][at], self._users.states[user], self._users.tastes[user], self._concept_tastes[user],
-            language, self._teller, known,
-        )  # fmt: skip
+        why = reasons(told, self._notable[user][at], listener, self._teller)
         return RecommendedItem(
             item_id=item.item_id, title=item.title, score=self._scores[user][at], reasons=why, sources=SOURCE_NAMES[bits]
         )

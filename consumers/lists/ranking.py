@@ -124,11 +124,8 @@ class Ranker(Protocol):
         `details` are more of the candidates [users, n, d] and of the users [users, c]; None unless wanted.
         """
 
-    def relevance(self, scores: Floats) -> Floats:
-        """What candidates with these scores [users, n] are worth beside what makes them differ from each other, about 0..1.
-
-        Candidates with a score of -inf are not there.
-        """
+    def parts(self, features: Floats, details: tuple[Floats, Floats] | None) -> Floats:
+        """What each of FEATURES adds to such scores, [users, n, len(FEATURES)]: what reasons are made of."""
 
 
 @dataclass(frozen=True)
@@ -144,14 +141,7 @@ class PlainRanker:
         scores: Floats = features @ self.weights.vector()
         return scores
 
-    def relevance(self, scores: Floats) -> Floats:
-        """The scores: nothing says how probable they make an item."""
-        return scores
-
-
-def chances(log_odds: Floats) -> Floats:
-    """How probable each candidate of a user is as what they take next, [users, n]: softmax; 0 where it is -inf."""
-    best = np.maximum(log_odds.max(axis=1, keepdims=True, initial=-np.inf), np.finfo(np.float32).min)
-    shares = np.exp(log_odds - best)
-    found: Floats = shares / np.maximum(shares.sum(axis=1, keepdims=True), np.finfo(np.float32).tiny)
-    return found
+    def parts(self, features: Floats, details: tuple[Floats, Floats] | None) -> Floats:
+        """The terms of the sum."""
+        terms: Floats = features * self.weights.vector()
+        return terms

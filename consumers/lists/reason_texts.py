@@ -17,7 +17,7 @@ _SAID: dict[Language, dict[str, str]] = {
     "en": {
         "interest": "Because you are interested in {detail}",
         "similar_to": "Similar to {detail}, which you {did}",
-        "neighbour": "Because you {did} {detail}: others who did turned to this too",
+        "neighbour": "Because you {did} {detail}: people who turned to it turned to this too",
         "concept": "About {detail}, like {origin}, which you {did}",
         "sequence": "Fits what you did lately",
         "profile": "Fits your profile",
@@ -30,7 +30,7 @@ _SAID: dict[Language, dict[str, str]] = {
     "zh": {
         "interest": "因为您对{detail}感兴趣",
         "similar_to": "与您{did}的“{detail}”相似",
-        "neighbour": "因为您{did}“{detail}”，看过它的人也看了这个",
+        "neighbour": "因为您{did}“{detail}”，关注它的人也关注了这个",
         "concept": "与您{did}的“{origin}”同属{detail}",
         "sequence": "与您近期的行为相符",
         "profile": "符合您的画像",

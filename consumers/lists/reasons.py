@@ -15,7 +15,7 @@ from consumers.catalogue import Catalogue, Floats, Rows
 from consumers.lists.candidates import Candidates
 from consumers.lists.concepts import Concepts
 from consumers.lists.people import People
-from consumers.lists.ranking import FEATURES, RankWeights
+from consumers.lists.ranking import FEATURES
 from consumers.lists.reason_texts import reason_text
 from consumers.lists.rules import RowRules
 from consumers.statements.feedback import heard_weight
@@ -37,10 +37,23 @@ class Teller:
     catalogue: Catalogue
     rules: RowRules
     concepts: Concepts
-    weights: RankWeights
     type_weights: Mapping[EventType, float]
     language: Language
     now_ms: int
+
+
+class Listener(NamedTuple):
+    """One user as reasons know them: tastes as in `People` and `Concepts`, and `liked` rows with how much they count.
+
+    `known` keeps the reasons that rest on an event, as items of a list often share them.
+    """
+
+    state: UserState
+    taste: Mapping[str, float]
+    concept_taste: Mapping[str, float]
+    liked: Mapping[int, float]
+    language: Language
+    known: dict[tuple[str, int], Reason]
 
 
 class Told(NamedTuple):
@@ -54,11 +67,14 @@ class Told(NamedTuple):
     explored: bool
 
 
-def notable_parts(parts: Floats, weights: RankWeights) -> list[list[list[int]]]:
-    """For each item the indexes in FEATURES of the weighted parts [users, k, f] that notably speak for it, strongest first."""
+def notable_parts(parts: Floats, features: Floats) -> list[list[list[int]]]:
+    """For each item the places in FEATURES of the parts of its score [users, k, f] that notably speak for it, strongest first.
+
+    Only of `features` [users, k, f] that it has: a ranker may find more in none than in the usual.
+    """
     positive = np.maximum(parts, 0)
-    notable = (positive > 0) & (positive >= NOTABLE_SHARE * positive.sum(axis=2, keepdims=True))
-    notable[:, :, FRESHNESS] &= positive[:, :, FRESHNESS] >= weights.freshness * 0.5**NEW_HALF_LIVES
+    notable = (features > 0) & (positive > 0) & (positive >= NOTABLE_SHARE * positive.sum(axis=2, keepdims=True))
+    notable[:, :, FRESHNESS] &= features[:, :, FRESHNESS] >= 0.5**NEW_HALF_LIVES
     order = np.argsort(-positive, axis=2, kind="stable")
     counts = notable.sum(axis=2).tolist()
     ranked = np.argsort(~np.take_along_axis(notable, order, axis=2), axis=2, kind="stable")
@@ -80,14 +96,9 @@ def nearest_liked(shown: Candidates, users: People, catalogue: Catalogue) -> Row
     return found
 
 
-def reasons(
-    told: Told, notable: Sequence[int], state: UserState, taste: Mapping[str, float], concept_taste: Mapping[str, float],
-    language: Language, teller: Teller, known: dict[tuple[str, int], Reason],
-) -> list[Reason]:  # fmt: skip
-    """Why this item is in this user's list: what put it there whatever its score, then the parts that speak for it.
-
-    `known` keeps the user's reasons that rest on an event, as items of a list often share them.
-    """
+def reasons(told: Told, notable: Sequence[int], user: Listener, teller: Teller) -> list[Reason]:
+    """Why this item is in this user's list: what put it there whatever its score, then the parts that speak for it."""
+    state, language = user.state, user.language
     found = []
     if told.pinned_by is not None:
         found.append(_reason("rule", language, told.pinned_by))
@@ -98,18 +109,18 @@ def reasons(
     for index in notable:
         kind = FEATURES[index]
         if kind == "interest":
-            found.append(_reason("interest", language, _best_tag(told.item.tags, taste)))
+            found.append(_reason("interest", language, _best_tag(told.item.tags, user.taste)))
         elif kind == "similarity":
             if told.nearest >= 0:
-                found.append(_of_event("similar_to", language, told.nearest, state, teller, known))
+                found.append(_of_event("similar_to", told.nearest, user, teller))
         elif kind == "sequence":
             if state.events:
                 evidence = f"event:{state.events[-1].event_id}"
                 found.append(Reason(kind=kind, text=reason_text(kind, language, ""), evidence=evidence))
         elif kind == "neighbour":
-            found.append(_of_event("neighbour", language, told.origin, state, teller, known))
+            found.append(_of_event("neighbour", told.origin, user, teller))
         elif kind == "concept":
-            found.append(_shared_concept(language, told.row, state, concept_taste, teller))
+            found.append(_shared_concept(told.row, user, teller))
         elif kind == "boost":
             raised = [boost.name for boost in teller.rules.boosts_of(told.row, teller.now_ms) if boost.amount > 0]
             found += [_reason("rule", language, name) for name in raised]
@@ -120,17 +131,15 @@ def reasons(
     return found
 
 
-def _of_event(
-    kind: str, language: Language, row: int, state: UserState, teller: Teller, known: dict[tuple[str, int], Reason]
-) -> Reason:
+def _of_event(kind: str, row: int, user: Listener, teller: Teller) -> Reason:
     """A reason that rests on an item the user turned to."""
-    found = known.get((kind, row))
+    found = user.known.get((kind, row))
     if found is not None:
         return found
     item_id = teller.catalogue.item_ids[row]
-    event, title = _newest_liking(state, item_id, teller), teller.catalogue.items[item_id].title
-    text = reason_text(kind, language, title, event.type)
-    found = known[kind, row] = Reason(kind=kind, detail=title, text=text, evidence=f"event:{event.event_id}")
+    event, title = _newest_liking(user.state, item_id, teller), teller.catalogue.items[item_id].title
+    text = reason_text(kind, user.language, title, event.type)
+    found = user.known[kind, row] = Reason(kind=kind, detail=title, text=text, evidence=f"event:{event.event_id}")
     return found
 
 
@@ -153,17 +162,18 @@ def _best_tag(tags: Sequence[str], taste: Mapping[str, float]) -> str:
     return best
 
 
-def _shared_concept(
-    language: Language, row: int, state: UserState, concept_taste: Mapping[str, float], teller: Teller
-) -> Reason:
-    """The concept that adds most, and the newest liked item that has it too."""
-    _, name = max((concept_taste.get(name, 0.0), name) for name in teller.concepts.names(row))
-    for event in reversed(state.events):
-        [origin] = teller.catalogue.rows([event.item_id]).tolist()
-        if origin >= 0 and name in teller.concepts.names(origin) and heard_weight(event, teller.type_weights) > 0:
-            break
-    spelled, title = teller.concepts.spelled(name), teller.catalogue.items[str(event.item_id)].title
-    text = reason_text("concept", language, spelled, event.type, title)
+def _shared_concept(row: int, user: Listener, teller: Teller) -> Reason:
+    """The concept that adds most, and the liked item that adds most to it."""
+    _, name = max((user.concept_taste.get(name, 0.0), name) for name in teller.concepts.names(row))
+    adds = {
+        origin: weight / len(names)
+        for origin, weight in user.liked.items()
+        if name in (names := teller.concepts.names(origin))
+    }
+    item_id = teller.catalogue.item_ids[max(adds, key=lambda origin: adds[origin])]
+    event, title = _newest_liking(user.state, item_id, teller), teller.catalogue.items[item_id].title
+    spelled = teller.concepts.spelled(name)
+    text = reason_text("concept", user.language, spelled, event.type, title)
     return Reason(kind="concept", detail=spelled, text=text, evidence=f"event:{event.event_id}")
 
 

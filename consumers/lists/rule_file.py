@@ -35,7 +35,11 @@ def read_rules(text: str, name: str) -> RuleBook:
 class _Reader:
     def __init__(self, text: str, name: str) -> None:
         self._name = name
-        self._loader = yaml.SafeLoader(text)
+        try:
+            self._loader = yaml.SafeLoader(text)
+        except yaml.reader.ReaderError as error:
+            line = text[: error.position].count("\n") + 1
+            raise ConfigError(f"{name}, line {line}: a character that YAML does not allow, {chr(error.character)!r}") from None
         self._boosts: list[Boost] = []
         self._pins: list[Pin] = []
         self._caps: list[GroupCap] = []

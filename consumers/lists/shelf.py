@@ -37,11 +37,7 @@ class Shelf:
 
     def leaders(self, values: Floats, count: int) -> Rows:
         """Rows of the items that lead by positive `values` [n] and may be shown, best first, [at most count]."""
-        rows = np.flatnonzero(self.shown & (values > 0))
-        if len(rows) > count:
-            rows = rows[np.argpartition(values[rows], len(rows) - count)[len(rows) - count :]]
-        best: Rows = rows[np.lexsort((self._catalogue.tie_break[rows], -values[rows]))]
-        return best
+        return self._best(np.flatnonzero(self.shown & (values > 0)), values, count)
 
     def leaders_with(self, table: TagTable, name: str, count: int) -> Rows:
         """Rows of the items that carry this name and lead by `total`, [at most count]; the same for every user."""
@@ -49,8 +45,13 @@ class Shelf:
         found = self._leaders.get(key)
         if found is None:
             rows = table.rows(name, len(self._catalogue))
-            rows = rows[self.shown[rows]]
-            if len(rows) > count:
-                rows = rows[np.argpartition(self.total[rows], len(rows) - count)[len(rows) - count :]]
-            found = self._leaders[key] = rows[np.lexsort((self._catalogue.tie_break[rows], -self.total[rows]))]
+            found = self._leaders[key] = self._best(rows[self.shown[rows]], self.total, count)
         return found
+
+    def _best(self, rows: Rows, values: Floats, count: int) -> Rows:
+        """The best `count` of these rows; which of those that are level follows from the items, not from their rows."""
+        if len(rows) > count:
+            own = values[rows]
+            rows = rows[own >= np.partition(own, len(own) - count)[len(own) - count]]
+        best: Rows = rows[np.lexsort((self._catalogue.tie_break[rows], -values[rows]))[:count]]
+        return best

@@ -78,6 +78,9 @@ def _strongest(
     ends = np.cumsum(counts)
     kept = np.arange(len(owners)) - np.repeat(ends - counts, counts) < STRONGEST_TAGS
     owners, tags, balance = owners[kept], tags[kept], balance[kept]
+    largest = np.zeros(count)
+    np.maximum.at(largest, owners, np.abs(balance))
+    balance = balance / largest[owners]  # squares of what faded for decades would vanish
     lengths = np.sqrt(np.bincount(owners, balance * balance, minlength=count))
     names, weights = catalogue.tag_table.names_of(tags), (balance / lengths[owners]).tolist()
     tastes: list[dict[str, float]] = []

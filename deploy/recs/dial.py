@@ -7,16 +7,15 @@ import numpy as np
 from scipy import sparse
 
 from consumers.lists.diversity import Diversity, Pool, choose
-from consumers.lists.ranking import chances
 from deploy.recs.comparison import Outcome
 from deploy.recs.interactions import Floats, Ints
-from deploy.recs.measures import POOL, TOP, diversity, list_ndcg
+from deploy.recs.measures import POOL, TOP, Gains, diversity, list_ndcg
 from deploy.recs.split import Split, even_sample
 
 DIALS: Sequence[Diversity] = (
     Diversity(0.0),
-    *(Diversity(dial) for dial in (0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8)),
-    *(Diversity(dial, "msd") for dial in (0.2, 0.3, 0.4, 0.5, 0.55, 0.6, 0.65, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95)),
+    *(Diversity(dial) for dial in (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8)),
+    *(Diversity(dial, "msd") for dial in (0.2, 0.4, 0.5, 0.6, 0.65, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95)),
     *(Diversity(dial, "dpp") for dial in (0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6)),
 )
 BLOCK_CELLS = 4_000_000
@@ -32,21 +31,12 @@ class DialPoint(NamedTuple):
     distance: float
 
 
-def dial_curve(outcome: Outcome, split: Split, vectors: sparse.csr_matrix | None, log_odds: bool = False) -> list[DialPoint]:
-    """A point for each setting, the first with the dial at 0; none where items have no vectors [items, words].
-
-    With `log_odds` the model's scores are that, as a learned ranker's are.
-    """
+def dial_curve(outcome: Outcome, split: Split, vectors: sparse.csr_matrix | None) -> list[DialPoint]:
+    """A point for each setting, the first with the dial at 0; none where items have no vectors [items, words]."""
     if vectors is None:
         return []
     sample = even_sample(len(split.users), MOST_USERS)
-    truths = [split.truths[place] for place in sample]
-    taken_at_once = float(np.mean([len(truth) for truth in truths]))
-    by_seed = []
-    for one in outcome.by_seed:
-        rows, scores = one.pool[sample], one.pool_scores[sample]
-        relevance = _expected(rows, scores, taken_at_once) if log_odds else scores / _spread(rows, scores)
-        by_seed.append(_thinned(rows, relevance.astype(np.float32), vectors))
+    truths, by_seed = [split.truths[place] for place in sample], [_thinned(one, sample, vectors) for one in outcome.by_seed]
     points = []
     for number, setting in enumerate(DIALS):
         lists = [one[number] for one in by_seed]
@@ -68,28 +58,32 @@ def distance_gain(curve: Sequence[DialPoint], point: DialPoint) -> float | None:
     return point.distance / curve[0].distance - 1 if curve[0].distance > 0 else None
 
 
-def _thinned(pools: Ints, relevance: Floats, vectors: sparse.csr_matrix) -> Ints:
-    """Lists from pools [users, 50] by each of DIALS, [dials, users, 10], in the order of score."""
+def _thinned(found: Gains, sample: Ints, vectors: sparse.csr_matrix) -> Ints:
+    """Lists of these users by each of DIALS, [dials, users, 10], in the order of score."""
     block = max(1, BLOCK_CELLS // (POOL * vectors.shape[1]))
-    lists = np.full((len(DIALS), len(pools), TOP), -1, dtype=np.int32)
-    for begin in range(0, len(pools), block):
-        users = slice(begin, begin + block)
-        rows = pools[users]
+    lists = np.full((len(DIALS), len(sample), TOP), -1, dtype=np.int32)
+    spread = _spread(found.pool[sample], found.pool_scores[sample])
+    for begin in range(0, len(sample), block):
+        users = sample[begin : begin + block]
+        rows = found.pool[users]
         own = vectors[np.maximum(rows, 0).ravel()].astype(np.float32).toarray().reshape(*rows.shape, -1)
         own[rows < 0] = 0
-        pool = Pool(rows.astype(np.int64), relevance[users], np.zeros(rows.shape, dtype=bool), own)
+        pool = Pool(
+            rows.astype(np.int64),
+            (found.pool_scores[users] / spread).astype(np.float32),
+            np.zeros(rows.shape, dtype=bool),
+            own,
+        )
         for number, setting in enumerate(DIALS):
-            lists[number, users] = np.take_along_axis(rows, choose(pool, TOP, setting), axis=1)
+            lists[number, begin : begin + block] = np.take_along_axis(rows, choose(pool, TOP, setting), axis=1)
     return lists
 
 
-def _expected(rows: Ints, scores: Floats, taken_at_once: float) -> Floats:
-    """How much of each candidate is expected to be taken, as a served learned ranker tells the dial."""
-    return chances(np.where(rows >= 0, scores, np.float32(-np.inf))) * np.float32(taken_at_once)
-
-
 def _spread(rows: Ints, scores: Floats) -> float:
-    """How far the best of a pool is from its last, in the middle of users: models score on scales of their own."""
+    """How far the best of a pool is from its last, in the middle of users: models score on scales of their own.
+
+    The same for all users, as in a served ranker: where a model finds little between a user's items, difference counts more.
+    """
     there = rows >= 0
     asked = there.any(axis=1)
     most = scores.max(axis=1, where=there, initial=-np.inf)[asked]

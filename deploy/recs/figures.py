@@ -80,7 +80,7 @@ def figures(outcomes: Sequence[Outcome], split: Split, vectors: sparse.csr_matri
         gain=gain,
         gain_by_history=by_history,
         dialled=dialled,
-        dial=dial_curve(measured[dialled], split, vectors, dialled == ours) if dialled is not None else [],
+        dial=dial_curve(measured[dialled], split, vectors) if dialled is not None else [],
     )
 
 

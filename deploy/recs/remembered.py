@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -59,7 +60,7 @@ class Remembered:
         try:
             with np.load(path) as kept:
                 return Gains(**{name: kept[name] for name in Gains.__dataclass_fields__})
-        except (OSError, ValueError, KeyError):
+        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
             return None
 
     def keep_gains(self, gains: Gains, *key: object) -> None:

@@ -92,7 +92,8 @@ def clicked_lesson(
         counts[: len(one.items)] = [item.clicked for item in one.items]
     if seen.looked_at is not None:
         clicked /= seen.looked_at[places]
-    return Clicked(Lesson(offered, clicked * offered.there), places)
+    clicked *= offered.there
+    return Clicked(Lesson(offered, clicked), places) if clicked.any() else None
 
 
 def taught(clicked: Sequence[Clicked | None]) -> list[Lesson]:
@@ -120,11 +121,14 @@ def clicks_told(clicked: Sequence[Clicked | None], lessons: Sequence[Lesson], se
 
 
 def clicked_first(lesson: Lesson, scores: Floats) -> float:
-    """Of all pairs of a clicked and another item of its list the share that scores put so; a pair weighs as its click."""
+    """Of all pairs of a clicked and another item of its list the share that scores put so; a pair weighs as its click.
+
+    Half where there is no pair: nothing tells scores apart.
+    """
     taken, others = lesson.taken[:, :, None], (lesson.candidates.there & (lesson.taken == 0))[:, None, :]
     before = (scores[:, :, None] > scores[:, None, :]) + 0.5 * (scores[:, :, None] == scores[:, None, :])
     weights = taken * others
-    return float((weights * before).sum() / weights.sum())
+    return float((weights * before).sum() / weights.sum()) if weights.any() else 0.5
 
 
 def _of_one_hour(lists: Sequence[ShownList], most: int) -> Iterator[list[ShownList]]:

@@ -46,7 +46,6 @@ def as_file(ranker: Ranker, lessons: Sequence[Lesson], repeats: bool = False) ->
     """
     distances = np.concatenate([_distances(ranker.scores(one.candidates)) for one in lessons])
     distance = float(np.median(distances)) if len(distances) else 1.0
-    taken = np.concatenate([one.taken.sum(axis=1) for one in lessons])
     return RankerFile(
         features=[*FEATURES, *DETAILS],
         context=list(CONTEXT),
@@ -56,7 +55,6 @@ def as_file(ranker: Ranker, lessons: Sequence[Lesson], repeats: bool = False) ->
         unseen=[name for name, spread in zip(FEATURES, ranker.feature_scale.deviation, strict=False) if spread < LEAST_SPREAD],
         repeats=repeats,
         spread=1 / max(distance, 1e-3),
-        taken_at_once=float(taken[taken > 0].mean()) if taken.any() else 1.0,
     )
 
 

@@ -129,7 +129,8 @@ def baskets_ago(ages_h: Tensor, there: Tensor) -> Tensor:
 
 
 def neighbours_of(events: Interactions, repeats: bool = False) -> Neighbours:
-    """Learned from these events; of very many items only those taken most often have neighbours."""
+    """Learned from what these events speak for; of very many items only those taken most often have neighbours."""
+    events = events.part(events.positive())
     taken = np.bincount(events.items, minlength=len(events.item_ids))
     few = np.sort(np.argsort(-taken, kind="stable")[:MOST_ITEMS])
     few = few[taken[few] > 0]

@@ -12,7 +12,8 @@ from consumers.fold import fold
 from consumers.lists.exploration import chance_of
 from consumers.lists.features import user_features
 from consumers.lists.list_rules import ListRules
-from consumers.lists.lists import ListMaker, Offered
+from consumers.lists.lists import ListMaker
+from consumers.lists.offered import Offered
 from consumers.lists.tag_vectors import TagVectors
 from consumers.meetings import learn_from
 from deploy.evaluation.models import UserEncoder
@@ -30,6 +31,7 @@ EVENTS_PER_BATCH = 500
 class Replayed:
     """All users after `events`, and the catalogue of a profiler that read them in the order of time.
 
+    What users declared after the last event is not known yet.
     `encode` knows what users declared. The list maker is the live one; the encoder runs in this process.
     """
 
@@ -39,9 +41,11 @@ class Replayed:
         self.maker = ListMaker(ListRules.of(settings), self.catalogue)
         self._tag_vectors = KnownVectors(encode)
         self.states = [UserState() for _ in events.user_ids]
+        last_ms = int(events.times_ms.max(initial=0))
         for user, user_id in enumerate(events.user_ids):
-            if user_id in material.recorded.attributes:
-                fold(self.states[user], USER_ATTRIBUTES.name, material.recorded.attributes[user_id], settings.fold)
+            declared = material.recorded.attributes.get(user_id)
+            if declared is not None and declared.updated_at_ms <= last_ms:
+                fold(self.states[user], USER_ATTRIBUTES.name, declared, settings.fold)
         for batch in self._batches():
             self._take(batch)
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from consumers.lists.learned_ranker import LearnedRanker, read_ranker
+from consumers.lists.learned_ranker import read_ranker
 from deploy.evaluation.models import UserEncoder
 from deploy.recs.interactions import Floats, Interactions, Ints
 from deploy.recs.ours.portrait import moment_of
@@ -25,16 +25,15 @@ class ServedLists:
         """It was made for these events."""
 
     def scores(self, users: Ints) -> Floats:
-        """Of what the sources offer, log odds by a learned ranker; everything else has the same low score."""
+        """Of what the sources offer; everything else has the same low score."""
         maker, rows = self._replayed.maker, self._replayed.rows
         maker.rank_by(self._ranker)
         places = np.full(len(self._replayed.catalogue) + 1, self._items, np.int64)  # the last stands for row -1
         places[rows[rows >= 0]] = np.flatnonzero(rows >= 0)
         scores = np.full((len(users), self._items + 1), OUT, np.float32)
-        spread = self._ranker.spread if isinstance(self._ranker, LearnedRanker) else 1.0
         for start in range(0, len(users), USERS_AT_ONCE):
             offered = self._replayed.offered(users[start : start + USERS_AT_ONCE], self._encoder, self._now_ms)
             more = maker.details(offered) if self._ranker.wants_details else None
-            found = self._ranker.scores(offered.features, more) / np.float32(spread)
+            found = self._ranker.scores(offered.features, more)
             np.put_along_axis(scores[start : start + USERS_AT_ONCE], places[offered.candidates.rows], found, axis=1)
         return scores[:, :-1]

@@ -15,7 +15,7 @@ from schemas.topics import BEHAVIOR_EVENTS, ITEMS, USER_ATTRIBUTES, USER_CONTROL
 
 EVENT_COLUMNS = ("user_id", "item_id", "event_time_ms", "type", "event_id", "value", "surface", "session_id", "domain")
 ITEM_COLUMNS = ("item_id", "title", "description", "tags", "language", "domain", "published_at_ms")
-USER_COLUMNS = ("user_id", "age", "gender", "location", "occupation", "language", "tags")
+USER_COLUMNS = ("user_id", "age", "gender", "location", "occupation", "language", "tags", "updated_at_ms")
 TAG_SEPARATOR = "|"
 ROWS_AT_ONCE = 50_000
 

@@ -176,6 +176,8 @@ def test_figures_compare_rankers_with_and_without_clicks(world: World, shown: Se
     assert clicked_first(ordered, -before.places.astype(np.float32)) == 1
     assert clicked_first(ordered, before.places.astype(np.float32)) == 0
     assert clicked_first(ordered, np.zeros(before.places.shape, np.float32)) == 0.5
+    nothing = replace(before.lesson, taken=np.zeros_like(before.lesson.taken))
+    assert clicked_first(nothing, -before.places.astype(np.float32)) == 0.5, "no number that JSON does not know"
 
 
 def test_a_learner_teaches_its_ranker_by_clicks_too(world: World, shown: SeenLists, tmp_path: Path) -> None:
@@ -219,3 +221,10 @@ def test_lists_are_told_of_as_of_their_own_hour(shown: SeenLists) -> None:
     hour_ms = 3_600_000
     lists = [replace(one, made_at_ms=hour_ms * (place // 5)) for place, one in enumerate(shown.lists[:12])]
     assert [len(few) for few in _of_one_hour(lists, 3)] == [3, 2, 3, 2, 2]
+
+
+def test_clicks_on_what_is_gone_from_the_catalogue_teach_nothing(shown: SeenLists) -> None:
+    emptied = World(explore=0.5)
+    for item_id in list(emptied.replayed.catalogue.item_ids):
+        emptied.replayed.catalogue.remove_item(item_id)
+    assert lesson_of(emptied, shown) is None

@@ -146,3 +146,11 @@ def test_candidates_are_what_is_offered_once_with_all_its_sources(seed: int, use
         assert found.origins[user][near].tolist() == (found.rows[user][near] + 1).tolist()
         assert np.allclose(found.closeness[user][near], 0.5 + found.rows[user][near] / 100)
         assert (found.origins[user][~near] == -1).all() and not found.closeness[user][~near].any()
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("dial", [1e-300, 1e-10, 1e-5])
+def test_a_dial_next_to_nothing_is_the_order_of_scores_and_still_obeys(method: Method, dial: float) -> None:
+    few = pool(3, missing=2)
+    few.forced[:, 7] = True
+    assert choose(few, 4, Diversity(dial, method)).tolist() == [[0, 1, 2, 7]] * 3

@@ -178,7 +178,7 @@ def test_what_others_turn_to_is_offered_and_says_after_which_item(searched: bool
     assert "neighbour" in place.sources and kinds(place)[0] == "neighbour"
     [reason] = [one for one in place.reasons if one.kind == "neighbour"]
     assert reason.detail == "All about sports-0" and reason.evidence == f"event:{state.events[-1].event_id}"
-    assert reason.text == "Because you bought All about sports-0: others who did turned to this too"
+    assert reason.text == "Because you bought All about sports-0: people who turned to it turned to this too"
 
 
 def test_what_was_refused_since_brings_no_neighbours() -> None:
@@ -193,7 +193,7 @@ def test_reasons_are_in_the_user_s_language() -> None:
     meet(catalogue, "sports-0", "travel-7")
     state = user(event("sports-0", "view"), attributes=Attributes(NOW_MS, language="zh"))
     [place] = [one for one in made_for(state, NOBODY, maker(catalogue, top_k=12)) if one.item_id == "travel-7"]
-    assert place.reasons[0].text == "因为您浏览过“All about sports-0”，看过它的人也看了这个"
+    assert place.reasons[0].text == "因为您浏览过“All about sports-0”，关注它的人也关注了这个"
 
 
 @pytest.mark.parametrize("language", ["en", "zh"])

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from consumers.catalogue import Catalogue
 from consumers.lists.lists import ListRules, make_lists
 from consumers.lists.ranking import RankWeights
-from consumers.statements.interests import interests
+from consumers.statements.interests import event_weights, interests
 from schemas.messages import Item, RecommendedItem
 from schemas.settings import Settings
 from schemas.state import Attributes, ItemCount, ProfileRef, UserState
@@ -93,19 +93,22 @@ def check_reasons(place: RecommendedItem, state: UserState, catalogue: Catalogue
     one = catalogue.items[place.item_id]
     found = interests(state, catalogue.items, RULES)
     liked_tags = {tag.casefold() for tag, interest in found.items() if interest.weight > 0}
-    seen_titles = {catalogue.items[e.item_id].title for e in state.events if e.item_id in catalogue.items}
+    liked = [e for e in state.events if e.item_id in catalogue.items and event_weights(user(e), RULES)[0] > 0]
+    liked_titles = {catalogue.items[str(e.item_id)].title for e in liked}
     for reason in place.reasons:
         match reason.kind:
             case "interest":
                 assert reason.detail in one.tags and reason.detail.casefold() in liked_tags
             case "similar_to":
-                assert reason.detail in seen_titles
+                assert reason.detail in liked_titles
             case "profile":
                 assert state.profile is not None
             case "popular":
                 assert popular[place.item_id] > 0
             case "fresh":
                 assert NOW_MS - 14 * DAY_MS <= one.published_at_ms <= NOW_MS
+            case _:
+                raise AssertionError(f"nothing here gives {reason.kind}")
 
 
 @settings(max_examples=80)

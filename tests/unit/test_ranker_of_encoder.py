@@ -49,20 +49,18 @@ def ranker_that_likes(feature: str, weight: float) -> str:
         members=[Member(linear=linear, last=[0.0], **nothing)],
         unseen=[],
         spread=1.0,
-        taken_at_once=1.0,
     ).model_dump_json()
 
 
-def test_the_spread_and_how_much_is_taken_are_told_from_lessons_of_any_width() -> None:
+def test_the_spread_is_told_from_lessons_of_any_width() -> None:
     random = np.random.default_rng(1)
 
-    def lesson(width: int, took: int) -> Lesson:
+    def lesson(width: int) -> Lesson:
         features = random.normal(size=(40, width, len(FEATURES) + len(DETAILS))).astype(np.float32)
         taken = np.zeros((40, width), np.float32)
-        taken[1:, :took] = 1  # the first took nothing that was offered
+        taken[:, 0] = 1
         context = random.normal(size=(40, len(CONTEXT))).astype(np.float32)
         return Lesson(Candidates(np.zeros((40, width), np.int64), np.ones((40, width), np.bool_), features, context), taken)
 
-    lessons = [lesson(23, 1), lesson(20, 4)]  # small shops offer less than fifty items, and not the same number twice
-    file = as_file(train_ranker(lessons, 1), lessons)
-    assert file.spread > 0 and file.taken_at_once == 2.5
+    lessons = [lesson(23), lesson(20)]  # small shops offer less than fifty items, and not the same number twice
+    assert as_file(train_ranker(lessons, 1), lessons).spread > 0

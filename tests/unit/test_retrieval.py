@@ -3,8 +3,10 @@ import pytest
 
 from consumers.catalogue import Catalogue, Floats, Rows
 from consumers.lists.diversity import Diversity, Pool, choose
+from consumers.lists.ranking import RankWeights
 from consumers.lists.retrieval import top_rows
-from tests.unit.synthetic import DIM, add, item, shop, topic_vector
+from consumers.lists.shelf import Shelf
+from tests.unit.synthetic import DIM, NOW_MS, add, item, shop, topic_vector
 
 
 def items_without_news(count: int, reverse: bool = False) -> Catalogue:
@@ -61,3 +63,14 @@ def test_diversity_never_prefers_a_missing_row() -> None:
     scores = np.where(rows >= 0, np.float32(-50.0), -np.inf).astype(np.float32)
     taken = diversify(rows, scores, 4, 0.9, catalogue)
     assert np.take_along_axis(rows, taken, axis=1).tolist() == [[*rows[0, :3], -1], [-1] * 4]
+
+
+@pytest.mark.parametrize("count", [3, 12, 40])
+def test_who_leads_among_equals_hangs_on_items_not_on_rows(count: int) -> None:
+    orders = []
+    for reverse in (False, True):
+        catalogue = items_without_news(60, reverse)
+        shelf = Shelf(catalogue, RankWeights(), NOW_MS)
+        leaders = [shelf.leaders(shelf.freshness, count), shelf.leaders_with(catalogue.tag_table, "sports", count)]
+        orders.append([[catalogue.item_ids[row] for row in rows] for rows in leaders])
+    assert orders[0] == orders[1] and all(len(set(own)) == count for own in orders[0])

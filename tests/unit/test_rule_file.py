@@ -112,3 +112,8 @@ def test_edges_are_read_from_both_kinds_of_file() -> None:
 def test_a_wrong_edge_is_told_with_its_line(text: str, name: str, line: int) -> None:
     with pytest.raises(ConfigError, match=f"{name}, line {line}: "):
         read_edges(text, name)
+
+
+def test_a_character_that_yaml_does_not_allow_is_told_with_its_line() -> None:
+    with pytest.raises(ConfigError, match=r"rules.yaml, line 2: a character .*x01"):
+        read_rules("rules:\n  - name: a\x01\n", "rules.yaml")

@@ -97,7 +97,7 @@ class OutsidePeer:
                 (folder / "finished").touch()
             made: list[tuple[Params, Recommender]] = []
             for number, params in enumerate(json.loads((folder / "what.json").read_text())):
-                model = WarmOnly(Ready(split.users, np.load(folder / f"scores-{number}.npy")))
+                model = WarmOnly(Ready(split.users, np.load(folder / f"scores-{number}.npy", mmap_mode="r")))
                 model.only_popular(split.train)
                 made.append((params, model))
         return made
