@@ -1,7 +1,7 @@
 """`portrait train` and `portrait models`. Everything heavy is imported when it runs."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -26,6 +26,10 @@ def train(
     trials: Annotated[
         int, typer.Option(min=0, help="settings of the network tried before, by Optuna; 0: those that are known to do well")
     ] = 0,
+    fusion: Annotated[
+        Literal["gated", "concat"],
+        typer.Option(help="of history, tags, profile and demographics: by learned gates, or plainly side by side"),
+    ] = "gated",
     threads: Annotated[int | None, typer.Option(min=1, help="CPU threads; default: all cores")] = None,
     activate: Annotated[
         bool, typer.Option(help="serve the new version at once, if its lists are better than the plain ones")
@@ -46,7 +50,7 @@ def train(
     """
     from deploy.training.run import Asked, run
 
-    run(Asked(data, mapping, seed, epochs, trials, threads, activate))
+    run(Asked(data, mapping, seed, epochs, trials, fusion, threads, activate))
 
 
 @models_app.command("list")

@@ -54,7 +54,7 @@ class DeclaredLoss:
         with torch.no_grad():
             hidden = network(*inputs, table)[:, -1]
         told = (torch.from_numpy(array).to(device) for array in (self._whitening(tags), self._whitening(profiles), facts))
-        fused = network.fused(hidden, (inputs[0] > 0).any(dim=1), *told)
+        fused = network.fused(hidden, (inputs[0] > 0).sum(dim=1), *told)
         targets = torch.from_numpy(self._events.items[places].astype(np.int64)).to(device)
         return functional.cross_entropy(fused @ table[1:].T + network.item_bias[1:].detach(), targets)
 

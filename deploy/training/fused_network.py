@@ -18,6 +18,8 @@ Numbers = npt.NDArray[np.int64]
 DIRECTIONS = 64
 """Of the text encoder's space that are kept."""
 FACTS_HIDDEN = 16
+SHORT = (0, 5)
+"""Histories of at most so many events have heads of their own."""
 NEW_SHARE = 0.1
 """Of the items, drawn anew for each batch, are learned from as if they were new."""
 
@@ -50,7 +52,11 @@ class Whitening:
 
 
 class FusedNetwork(SequenceNetwork):
-    """Adds what is declared to what the history says. Tags and profile come as whitened text vectors, like items."""
+    """Makes one vector of what the history says and what is declared. Tags and profile are whitened text vectors, like items.
+
+    With `shape.fusion` "concat" they stand side by side before one linear layer; "gated" lets what is known decide how much
+    each counts, and gives short histories heads of their own.
+    """
 
     def __init__(self, items: int, shape: NetworkShape, content: Tensor | None) -> None:
         assert content is not None, "users are matched with what items say"
@@ -64,6 +70,9 @@ class FusedNetwork(SequenceNetwork):
         self.facts_part = nn.Sequential(nn.Linear(DEMOGRAPHICS_DIM, FACTS_HIDDEN), nn.Tanh(), last)
         for part in (self.tag_part, self.profile_part, last):
             nn.init.normal_(part.weight, std=0.02 / part.in_features**0.5)
+        gated = shape.fusion == "gated"
+        self.gates = silent(4 * shape.dim, 3 * shape.dim) if gated else None
+        self.short_heads = nn.ModuleList(silent(4 * shape.dim, shape.dim) for _ in SHORT) if gated else None
 
     def item_table(self) -> Tensor:
         """As of any network; while it learns, some items have no id part, so that it learns what to make of a new one.
@@ -76,15 +85,28 @@ class FusedNetwork(SequenceNetwork):
         table: Tensor = ids + self.said_part(self.content)
         return table
 
-    def fused(self, hidden: Tensor, met: Tensor, tag: Tensor, profile: Tensor, demographics: Tensor) -> Tensor:
-        """[n, dim] of the last place of a history, with the rest [n, c], [n, c], [n, 4]: [n, dim].
-
-        `met` [n] is False where there is no history.
-        """
-        hidden = torch.where(met.unsqueeze(-1), hidden, self.newcomer)
+    def fused(self, hidden: Tensor, events: Tensor, tag: Tensor, profile: Tensor, demographics: Tensor) -> Tensor:
+        """[n, dim] of the last place of a history of so many `events` [n], with the rest [n, c], [n, c], [n, 4]: [n, dim]."""
+        events = events.unsqueeze(-1)
+        hidden = torch.where(events > 0, hidden, self.newcomer)
         facts = self.facts_part(demographics) * (demographics != 0).any(dim=1, keepdim=True)
-        fused: Tensor = hidden + self.tag_part(tag) + self.profile_part(profile) + facts
+        declared = torch.cat([self.tag_part(tag), self.profile_part(profile), facts], dim=-1)
+        together = torch.cat([hidden, declared], dim=-1)
+        if self.gates is not None:
+            declared = declared * 2 * torch.sigmoid(self.gates(together))
+        of_tags, of_profile, of_facts = declared.chunk(3, dim=-1)
+        fused: Tensor = hidden + of_tags + of_profile + of_facts
+        for most, head in zip(SHORT, self.short_heads or (), strict=bool(self.short_heads)):
+            fused = fused + head(together) * (events <= most)
         return fused
+
+
+def silent(inputs: int, outputs: int) -> nn.Linear:
+    """A layer that says nothing before it has learned."""
+    layer = nn.Linear(inputs, outputs)
+    nn.init.zeros_(layer.weight)
+    nn.init.zeros_(layer.bias)
+    return layer
 
 
 class ServedEncoder(nn.Module):
@@ -116,7 +138,7 @@ class ServedEncoder(nn.Module):
         """Vectors float32 [n, d] of unit length, zeros where nothing is known; the items expected next, and their shares."""
         places, items, types, ages, values = newest_last(self.length, places, items, types, ages, values)
         there = types != 0
-        network, met = self.network, there.any(dim=1)
+        network, events = self.network, there.sum(dim=1)
         at = torch.searchsorted(self.sorted_numbers, items).clamp(max=len(self.sorted_numbers) - 1)
         known = (self.sorted_numbers[at] == items) & there
         own_items = torch.where(known, self.places[at], 0)
@@ -126,7 +148,7 @@ class ServedEncoder(nn.Module):
         gaps, rated = gap_buckets(ages, there), value_buckets(values, there)
         fused = network.fused(
             network.read(own + said, there, gaps, rated, types.long(), last=True)[:, -1],
-            met,
+            events,
             self.white(tag),
             self.white(profile),
             demographics,
@@ -135,7 +157,7 @@ class ServedEncoder(nn.Module):
         shares = torch.log_softmax(fused @ table[1:].T + network.item_bias[1:], dim=-1)
         numbers, scores = self.neighbours.expected(shares, own_items, types, ages, self.numbers)
         user = nn.functional.normalize(fused @ network.said_part.weight @ self.directions.T, dim=1)
-        anything = met | (tag != 0).any(dim=1) | (profile != 0).any(dim=1)
+        anything = (events > 0) | (tag != 0).any(dim=1) | (profile != 0).any(dim=1)
         return user * anything.unsqueeze(-1), numbers, scores
 
     def white(self, vectors: Tensor) -> Tensor:

@@ -4,7 +4,7 @@ import json
 import os
 import time
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -20,6 +20,8 @@ from deploy.local.encoder_versions import RECORD, EncoderVersions
 from deploy.local.record import running_stack
 from deploy.machine import MachineMeter
 from deploy.recs.cuts import TIME_CUT, TIME_CUT_NEW_ITEMS, default_protocol, split_by
+from deploy.recs.ours.network import Fusion, NetworkShape
+from deploy.recs.ours.network_training import Schedule
 from deploy.recs.ours.portrait import earlier_windows
 from deploy.recs.recorded import from_dataset
 from deploy.recs.split import Split
@@ -45,6 +47,7 @@ class Asked:
     seed: int
     epochs: int
     trials: int
+    fusion: Fusion
     threads: int | None
     activate: bool
 
@@ -67,8 +70,7 @@ def run(asked: Asked) -> None:
         encoder.keep()
     protocol, windows = newest_windows(material, settings.profiler.repeats == "learned")
     console.print(sentence(material, protocol, windows, seen), soft_wrap=True)
-    recipe = Recipe(seed=asked.seed)
-    recipe = replace(recipe, schedule=replace(recipe.schedule, epochs=asked.epochs))
+    recipe = Recipe(NetworkShape(fusion=asked.fusion), Schedule(epochs=asked.epochs), asked.seed)
     tried: list[dict[str, Any]] = []
     if asked.trials:
         with steps.step(f"trying {asked.trials} settings") as on_done:

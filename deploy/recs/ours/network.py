@@ -7,6 +7,7 @@ An item is the sum of an id part, learned, and a part projected from its content
 """
 
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -15,20 +16,19 @@ from torch.nn import functional
 GAP_BUCKETS = 16
 VALUE_BUCKETS = 12
 TYPE_BUCKETS = 32
-SHORT = (5, 20)
-"""A history of up to so many events has a head of its own, beside those of longer ones."""
+Fusion = Literal["gated", "concat"]
 
 
 @dataclass(frozen=True)
 class NetworkShape:
-    """Sizes of the network; `length` is the most events of a user that it reads."""
+    """Sizes of the network: it reads the newest `length` events, and `fusion` is how a history and the rest become one."""
 
     dim: int = 64
     layers: int = 2
     heads: int = 2
     dropout: float = 0.2
     length: int = 50
-    short_heads: bool = False
+    fusion: Fusion = "gated"
 
 
 class Block(nn.Module):
@@ -82,7 +82,6 @@ class SequenceNetwork(nn.Module):
         self.values, self.types = embedding(VALUE_BUCKETS, shape.dim), embedding(TYPE_BUCKETS, shape.dim)
         self.blocks = nn.ModuleList(Block(shape) for _ in range(shape.layers))
         self.norm, self.dropout = nn.LayerNorm(shape.dim), nn.Dropout(shape.dropout)
-        self.short_heads = nn.ModuleList(head_of(shape.dim) for _ in SHORT) if shape.short_heads else None
         self.item_bias = nn.Parameter(torch.zeros(items + 1))
 
     def item_table(self) -> Tensor:
@@ -111,19 +110,7 @@ class SequenceNetwork(nn.Module):
             x = block(x, mask)
         x = last_block(x, mask, last)
         normed: Tensor = self.norm(x)
-        if self.short_heads is not None:
-            seen = there.cumsum(dim=1)[:, -normed.shape[1] :, None]
-            for most, head in zip(SHORT, self.short_heads, strict=True):
-                normed = normed + (seen <= most) * head(normed)
         return normed
-
-
-def head_of(dim: int) -> nn.Linear:
-    """A head that adds nothing before it has learned."""
-    head = nn.Linear(dim, dim)
-    nn.init.zeros_(head.weight)
-    nn.init.zeros_(head.bias)
-    return head
 
 
 def embedding(rows: int, dim: int) -> nn.Embedding:
