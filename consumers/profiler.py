@@ -7,7 +7,6 @@ import uuid
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice, takewhile, zip_longest
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -19,7 +18,7 @@ from consumers.encoded_users import EncodedUsers
 from consumers.fold import is_empty
 from consumers.gate import profile_request, wanted_text
 from consumers.inference import InferenceClient
-from consumers.lists.concepts import NO_CONCEPTS, Concepts, read_edges
+from consumers.lists.concepts import concepts_of
 from consumers.lists.exploration import chance_of
 from consumers.lists.features import declared_texts, user_features
 from consumers.lists.learned_ranker import read_ranker
@@ -27,6 +26,7 @@ from consumers.lists.list_check import CHECKED_AT_ONCE, Difference, ListCheck
 from consumers.lists.lists import ListMaker, ListRules
 from consumers.lists.rule_file import read_rules
 from consumers.lists.rules import RuleBook
+from consumers.lists.site_files import site_text
 from consumers.lists.tag_vectors import TagVectors
 from consumers.meetings import learn_from
 from consumers.overlay import Touched, fold_batch
@@ -36,7 +36,6 @@ from consumers.search.exact import ExactIndex
 from consumers.search.vector_index import VectorIndex
 from consumers.statements.feedback import forget_words
 from schemas import metrics
-from schemas.errors import ConfigError
 from schemas.messages import Cause, Item, ItemVector, Recommendations
 from schemas.settings import Settings
 from schemas.state import UserState, decode_state
@@ -314,18 +313,8 @@ def list_maker(rules: ListRules, catalogue: Catalogue, settings: Settings, index
         ConfigError: a file is missing or wrong.
     """
     files = settings.profiler
-    book = RuleBook() if files.rules_file is None else read_rules(_text(files.rules_file), str(files.rules_file))
-    concepts = NO_CONCEPTS
-    if files.concepts_file is not None:
-        concepts = Concepts(read_edges(_text(files.concepts_file), str(files.concepts_file)))
-    return ListMaker(rules, catalogue, index, book, concepts)
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: cannot be read: {error}") from None
+    book = RuleBook() if files.rules_file is None else read_rules(site_text(files.rules_file), str(files.rules_file))
+    return ListMaker(rules, catalogue, index, book, concepts_of(files.concepts_file))
 
 
 class _Pending:

@@ -4,9 +4,11 @@ import csv
 import io
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
 
 from consumers.catalogue import Catalogue, Floats, Rows, RowWatch
 from consumers.lists.ranking import STRONGEST_TAGS
+from consumers.lists.site_files import site_text
 from consumers.tag_table import TagTable
 from schemas.errors import ConfigError
 
@@ -98,3 +100,12 @@ class Concepts:
 
 
 NO_CONCEPTS = Concepts({})
+
+
+def concepts_of(path: Path | None) -> Concepts:
+    """Those of a file; none without one.
+
+    Raises:
+        ConfigError: the file is missing or wrong.
+    """
+    return NO_CONCEPTS if path is None else Concepts(read_edges(site_text(path), str(path)))

@@ -1,7 +1,7 @@
 """What is learned from: events, items with the vectors that text_encoder gives them, and what users declared."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -9,6 +9,7 @@ from consumers.catalog import item_text
 from consumers.lists.features import demographics_of
 from deploy.recs.interactions import Floats, Ints
 from deploy.recs.recorded import RecordedData
+from deploy.training.known_profiles import KnownProfiles
 from schemas.errors import ConfigError
 from schemas.messages import UserAttributes
 from schemas.state import Attributes
@@ -23,7 +24,8 @@ Encode = Callable[[Sequence[str]], Floats]
 class Material:
     """Everything by the places of `recorded.interactions`: `item_vectors` [items, d], zeros for items that only events know.
 
-    `tags_of` are places in `tag_vectors` [tags, d]; `demographics` [users, 4] are as user_encoder gets them.
+    `tags_of` are places in `tag_vectors` [tags, d]; `demographics` [users, 4] are as user_encoder gets them, and `profiles`
+    those that users had.
     """
 
     recorded: RecordedData
@@ -31,9 +33,10 @@ class Material:
     tags_of: Sequence[Ints]
     tag_vectors: Floats
     demographics: Floats
+    profiles: KnownProfiles = field(default_factory=KnownProfiles)
 
 
-def read_material(recorded: RecordedData, encode: Encode) -> Material:
+def read_material(recorded: RecordedData, encode: Encode, profiles: KnownProfiles | None = None) -> Material:
     """Encode the items and tags of recorded data.
 
     Raises:
@@ -61,6 +64,7 @@ def read_material(recorded: RecordedData, encode: Encode) -> Material:
         tags_of,
         encode(tags) if tags else np.zeros((0, vectors.shape[1]), np.float32),
         demographics(recorded.interactions.user_ids, recorded.attributes),
+        profiles or KnownProfiles(),
     )
 
 

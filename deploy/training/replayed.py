@@ -9,6 +9,7 @@ import numpy as np
 from consumers.catalogue import Catalogue
 from consumers.encoded_users import EncodedUsers
 from consumers.fold import fold
+from consumers.lists.concepts import concepts_of
 from consumers.lists.exploration import chance_of
 from consumers.lists.features import user_features
 from consumers.lists.list_rules import ListRules
@@ -31,14 +32,14 @@ EVENTS_PER_BATCH = 500
 class Replayed:
     """All users after `events`, and the catalogue of a profiler that read them in the order of time.
 
-    What users declared after the last event is not known yet.
+    What users declared after the last event is not known yet, nor is a profile that was written later.
     `encode` knows what users declared. The list maker is the live one; the encoder runs in this process.
     """
 
     def __init__(self, events: Interactions, material: Material, settings: Settings, encode: Encode) -> None:
         self._events, self._settings = events, settings
         self.catalogue = catalogue_of(material)
-        self.maker = ListMaker(ListRules.of(settings), self.catalogue)
+        self.maker = ListMaker(ListRules.of(settings), self.catalogue, concepts=concepts_of(settings.profiler.concepts_file))
         self._tag_vectors = KnownVectors(encode)
         self.states = [UserState() for _ in events.user_ids]
         last_ms = int(events.times_ms.max(initial=0))
@@ -46,6 +47,7 @@ class Replayed:
             declared = material.recorded.attributes.get(user_id)
             if declared is not None and declared.updated_at_ms <= last_ms:
                 fold(self.states[user], USER_ATTRIBUTES.name, declared, settings.fold)
+            self.states[user].profile = material.profiles.before(user_id, last_ms)
         for batch in self._batches():
             self._take(batch)
 

@@ -26,6 +26,7 @@ from deploy.recs.ours.portrait import earlier_windows
 from deploy.recs.recorded import from_dataset
 from deploy.recs.split import Split
 from deploy.training.card import model_card
+from deploy.training.known_profiles import KnownProfiles
 from deploy.training.learning import ENCODER, Learner, Recipe
 from deploy.training.material import Material, read_material
 from deploy.training.seen_lists import SeenLists
@@ -62,11 +63,11 @@ def run(asked: Asked) -> None:
     torch.set_num_threads(asked.threads or os.cpu_count() or 1)
     settings, console = running_stack(load_settings()), Console(highlight=False, markup=False, emoji=False)
     meter, began, steps = MachineMeter(), time.perf_counter(), Steps(console)
-    dataset, seen = opened(asked, settings, steps)
+    dataset, seen, profiles = opened(asked, settings, steps)
     encoder = TextEncoder(settings, console.print)
     torch.set_num_threads(asked.threads or os.cpu_count() or 1)  # the encoder takes half the cores, as it does on Triton
     with steps.step("reading events, encoding items"):
-        material = read_material(from_dataset(dataset), encoder.encode)
+        material = read_material(from_dataset(dataset), encoder.encode, profiles)
         encoder.keep()
     protocol, windows = newest_windows(material, settings.profiler.repeats == "learned")
     console.print(sentence(material, protocol, windows, seen), soft_wrap=True)
@@ -129,15 +130,16 @@ def board_of(version: int, recipe: Recipe, settings: Settings) -> Board:
     )
 
 
-def opened(asked: Asked, settings: Settings, steps: Steps) -> tuple[Dataset, SeenLists]:
+def opened(asked: Asked, settings: Settings, steps: Steps) -> tuple[Dataset, SeenLists, KnownProfiles]:
     """The folder asked for, or one with what is in the topics now."""
     if asked.data is not None:
-        return open_dataset(asked.data, asked.mapping), SeenLists.of_folder(asked.data)
+        return open_dataset(asked.data, asked.mapping), SeenLists.of_folder(asked.data), KnownProfiles.of_folder(asked.data)
     with steps.step("reading the topics"):
         folder = write_topics(settings, settings.runtime.folder / "train" / "topics")
-        seen = SeenLists.of_topics(settings)
+        seen, profiles = SeenLists.of_topics(settings), KnownProfiles.of_topics(settings)
         seen.write(folder)
-    return open_dataset(folder), seen
+        profiles.write(folder)
+    return open_dataset(folder), seen, profiles
 
 
 def newest_windows(material: Material, repeats: bool) -> tuple[str, list[Split]]:

@@ -9,7 +9,7 @@ from pydantic import BaseModel
 
 from deploy.reading import decoded, read_all
 from schemas.errors import BadMessage, ConfigError
-from schemas.messages import BehaviorEvent, ConsentControl, EraseControl, Item, UserAttributes
+from schemas.messages import BehaviorEvent, ConsentControl, EraseControl, Item, UserAttributes, UserProfile
 from schemas.settings import Settings
 from schemas.topics import BEHAVIOR_EVENTS, ITEMS, USER_ATTRIBUTES, USER_CONTROLS, Topic
 
@@ -94,9 +94,9 @@ def newest(settings: Settings, topic: Topic, hidden: Hidden) -> list[BaseModel]:
             key, message = decoded(record, settings.fold)
         except BadMessage:
             continue
-        forgotten = isinstance(message, UserAttributes) and hidden.erased_after(key, record.timestamp_ms)
+        forgotten = isinstance(message, UserAttributes | UserProfile) and hidden.erased_after(key, record.timestamp_ms)
         found[record.key] = None if forgotten else message
-    return [message for message in found.values() if isinstance(message, Item | UserAttributes)]
+    return [message for message in found.values() if isinstance(message, Item | UserAttributes | UserProfile)]
 
 
 def row_of(message: BaseModel, columns: Iterable[str]) -> dict[str, Any]:
@@ -125,7 +125,7 @@ def write_parquet(path: Path, rows: Iterator[dict[str, Any]]) -> None:
 
 
 def _schema(arrow: Any, row: Mapping[str, Any]) -> Any:
-    whole = {"event_time_ms", "published_at_ms", "age"}
+    whole = {"event_time_ms", "published_at_ms", "updated_at_ms", "age"}
     return arrow.schema(
         [(name, arrow.int64() if name in whole else arrow.float64() if name == "value" else arrow.string()) for name in row]
     )

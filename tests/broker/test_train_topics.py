@@ -8,6 +8,7 @@ import pytest
 from deploy.local.stack import LocalStack, local_stack
 from deploy.recs.recorded import from_dataset
 from deploy.topics import ensure_topics
+from deploy.training.known_profiles import KnownProfiles
 from deploy.training.replayed import event_at
 from deploy.training.topics_folder import write_topics
 from producers.dataset import open_dataset
@@ -15,8 +16,9 @@ from producers.publisher import Publisher
 from schemas.errors import ConfigError
 from schemas.messages import ConsentControl, EraseControl, Item
 from schemas.settings import KafkaSettings, Settings
-from schemas.topics import BEHAVIOR_EVENTS, ITEMS, USER_ATTRIBUTES, USER_CONTROLS
+from schemas.topics import BEHAVIOR_EVENTS, ITEMS, USER_ATTRIBUTES, USER_CONTROLS, USER_PROFILES
 from tests.conftest import fresh_settings
+from tests.unit.test_evaluation_checks import profile
 from tests.unit.training_cases import EVENTS, USERS, recorded
 
 NOW_MS = 1_750_000_000_000
@@ -43,6 +45,8 @@ def test_topics_become_a_folder_without_the_erased_and_those_who_withdrew(kafka:
         publisher.send(USER_ATTRIBUTES, "u1", world.attributes["u0"].model_copy(update={"user_id": "u1"}))
         for event in events:
             publisher.send(BEHAVIOR_EVENTS, event.user_id, event)
+        for user_id in ("u0", "u1", "u2"):
+            publisher.send(USER_PROFILES, user_id, profile("Likes films.").model_copy(update={"user_id": user_id}))
         publisher.send_raw(BEHAVIOR_EVENTS, b"u0", b"no event")
         publisher.flush()
         publisher.send(USER_CONTROLS, "u1", EraseControl(user_id="u1", issued_at_ms=NOW_MS))
@@ -59,7 +63,9 @@ def test_topics_become_a_folder_without_the_erased_and_those_who_withdrew(kafka:
     assert len(counts) == USERS - 2 and found.bad_rows == 0
     assert set(found.items) == set(world.items)
     assert found.items["0-1"].tags == world.items["0-1"].tags and found.items["0-1"].title == world.items["0-1"].title
+    assert set(KnownProfiles.of_topics(kafka.settings).by_user) == {"u0"}
     assert set(found.attributes) == {"u0"}
+    assert found.attributes["u0"].updated_at_ms == world.attributes["u0"].updated_at_ms
     assert (found.attributes["u0"].age, found.attributes["u0"].gender) == (30, "female")
     assert found.interactions.times_ms.min() == world.interactions.times_ms.min()
 
