@@ -38,7 +38,8 @@ class Row:
 class Figures:
     """All rows in the order of NDCG@10, who was left out and why, and what `ours` gains over the best peer.
 
-    `ours` is the whole recommender, or the live path's where that alone was measured. `dial` is the diversity dial's curve of
+    `ours` is the whole recommender, or the live path's where that alone was measured; `served_gain` is the live path's over
+    the best peer, where both of ours were. `dial` is the diversity dial's curve of
     the model `dialled`: ours, or the best peer where ours was not measured.
     """
 
@@ -49,6 +50,7 @@ class Figures:
     best_peer: str | None
     gain: Gain | None
     gain_by_history: Mapping[str, Gain | None]
+    served_gain: Gain | None
     dialled: str | None
     dial: Sequence[DialPoint]
 
@@ -66,11 +68,13 @@ def figures(outcomes: Sequence[Outcome], split: Split, vectors: sparse.csr_matri
     best = peers[0] if peers else None
     ours = next((name for name in (OURS, LIVE) if name in measured), None)
     dialled = ours or best
-    gain, by_history = None, {}
+    gain, served_gain, by_history = None, None, {}
     if best is not None and ours is not None:
         own, theirs = measured[ours].mean("ndcg"), measured[best].mean("ndcg")
         gain = paired_gain(own, theirs)
         by_history = {name: paired_gain(own[chosen], theirs[chosen]) for name, chosen in bands.items()}
+        if ours != LIVE and LIVE in measured:
+            served_gain = paired_gain(measured[LIVE].mean("ndcg"), theirs)
     return Figures(
         rows=rows,
         missing={one.name: one.missing for one in outcomes if one.missing is not None},
@@ -79,6 +83,7 @@ def figures(outcomes: Sequence[Outcome], split: Split, vectors: sparse.csr_matri
         best_peer=best,
         gain=gain,
         gain_by_history=by_history,
+        served_gain=served_gain,
         dialled=dialled,
         dial=dial_curve(measured[dialled], split, vectors) if dialled is not None else [],
     )
@@ -113,6 +118,8 @@ def as_json(found: Figures, outcomes: Sequence[Outcome]) -> dict[str, Any]:
         "best_peer": found.best_peer,
         "gain": None if found.gain is None else round(found.gain.mean, 4),
         "gain_interval": _interval(found.gain),
+        "served_gain": None if found.served_gain is None else round(found.served_gain.mean, 4),
+        "served_gain_interval": _interval(found.served_gain),
         "by_history": {
             band: {
                 "users": users,

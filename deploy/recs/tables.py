@@ -27,7 +27,10 @@ def gain_sentence(found: Figures) -> str:
     if found.gain is None:
         return f"The best peer is {found.best_peer}."
     bands = "; ".join(f"{band} events: {_percent(gain)}" for band, gain in found.gain_by_history.items() if gain is not None)
-    return f"{found.ours} against {found.best_peer}, the best peer: NDCG@10 {_percent(found.gain)}. By history, {bands}."
+    served = "" if found.served_gain is None else f" What is served, {LIVE}: {_percent(found.served_gain)}."
+    return (
+        f"{found.ours} against {found.best_peer}, the best peer: NDCG@10 {_percent(found.gain)}.{served} By history, {bands}."
+    )
 
 
 def _percent(gain: Gain) -> str:

@@ -77,3 +77,17 @@ def test_the_curve_is_in_the_json_and_on_the_page() -> None:
     about = {"data": "shop", "protocol": "test", "users_asked": 2, "items": ITEMS, "events_known": 3, "truncate": None}
     shown = page(found, {**about, "seeds": [1], "machine": "m", **said})
     assert "NDCG@10 as the diversity dial is turned" in shown and ">DPP<" in shown and "for at most 3% of NDCG@10" in shown
+
+
+def test_what_is_served_has_a_gain_of_its_own() -> None:
+    split = asked(ITEMS, [0], [10], [20])
+    ranking = np.array([float(ITEMS - item) for item in range(ITEMS)])
+    better = ranking + 100 * np.isin(np.arange(ITEMS), [10, 20])
+    by_name = {"ease": ranking, "portrait": better, "portrait-live": better * (np.arange(ITEMS) != 20)}
+    measured = [Outcome(name, by_seed=[gains(Fixed([scores.tolist()] * 4), split)]) for name, scores in by_name.items()]
+    said = as_json(figures(measured, split, None), measured)
+    assert said["ours"] == "portrait" and 0 < said["served_gain"] < said["gain"]
+    low, high = said["served_gain_interval"]
+    assert low <= said["served_gain"] <= high
+    alone = as_json(figures(measured[::2], split, None), measured[::2])
+    assert alone["ours"] == "portrait-live" and alone["gain"] == said["served_gain"] and alone["served_gain"] is None
