@@ -51,8 +51,9 @@ def report(outcome: Outcome, meter: MachineMeter) -> dict[str, Any]:
     """The figures, as the last line of the demo prints them.
 
     `fold_mismatches` counts users whose state differs from the plain fold, or whose state does not hold as many events as
-    were sent. `dead_letters_intact` says that the dead letters are exactly the malformed messages, byte for byte. `meter` was
-    made before the demo.
+    were sent. `lists_per_s` is by the clock, of everything while all events left are sent at once and committed; `users_per_s`
+    is of user_encoder, ranking and policy alone. `dead_letters_intact` says that the dead letters are exactly the malformed
+    messages, byte for byte. `meter` was made before the demo.
     """
     seen = outcome.collector.seen
     return {
@@ -69,6 +70,7 @@ def report(outcome: Outcome, meter: MachineMeter) -> dict[str, Any]:
         "dead_letters": seen.dead_letters.total(),
         "dead_letters_intact": seen.dead_letters == outcome.malformed_sent,
         "events_per_s": round(outcome.burst_events / outcome.burst_s, 1) if outcome.burst_events else None,
+        "lists_per_s": round(outcome.lists_in_burst / outcome.burst_s, 1) if outcome.burst_events else None,
         "users_per_s": round(outcome.lists_in_burst / outcome.list_stage_s, 1) if outcome.list_stage_s else None,
         "list_latency_ms": Percentiles.of(paced_latencies(outcome)).as_dict(),
         "profile_latency_ms": Percentiles.of(seen.profile_latencies_ms).as_dict(),
@@ -143,6 +145,7 @@ def _table(outcome: Outcome, figures: dict[str, Any]) -> Table:
         "event to list": f"{Percentiles.of(paced_latencies(outcome))} over {span_s:.0f} s of live events",
         "event to profile": str(Percentiles.of(seen.profile_latencies_ms)),
         "events through state": f"{figures['events_per_s'] or 0:,.0f} a second ({outcome.burst_events:,} at once)",
+        "lists refreshed": f"{figures['lists_per_s'] or 0:,.0f} a second, from the first event of those to the last commit",
         "user_encoder and top-k": f"{figures['users_per_s'] or 0:,.0f} users a second",
         "profile_llm": f"{figures['llm_tokens_per_s']:,.1f} tokens a second while texts were asked for",
         "dead letters": f"{figures['dead_letters']:,} "
