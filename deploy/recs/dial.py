@@ -14,13 +14,13 @@ from deploy.recs.split import Split, even_sample
 
 DIALS: Sequence[Diversity] = (
     Diversity(0.0),
-    *(Diversity(dial) for dial in (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8)),
-    *(Diversity(dial, "msd") for dial in (0.2, 0.4, 0.5, 0.6, 0.65, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95)),
+    *(Diversity(dial) for dial in (0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8)),
+    *(Diversity(dial, "msd") for dial in (0.2, 0.3, 0.4, 0.5, 0.55, 0.6, 0.65, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95)),
     *(Diversity(dial, "dpp") for dial in (0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6)),
 )
 BLOCK_CELLS = 4_000_000
-MOST_USERS = 2_000
-"""An even sample of users tells what the dial costs: every setting compares all pairs of a user's pool anew."""
+MOST_USERS = 10_000
+"""An even sample: every setting compares all pairs of a user's pool anew, and of fewer the cost is little more than chance."""
 
 
 class DialPoint(NamedTuple):
