@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from consumers.catalogue import Floats, Rows
+from consumers.lists.runs import places_within
 
 Bits = npt.NDArray[np.uint16]
 
@@ -99,7 +100,7 @@ def merge(offers: Sequence[Offer], blocked: Sequence[Rows], items: int) -> Candi
     counts = first.sum(axis=1)
     width = max(1, int(counts.max(initial=0)))
     users = np.repeat(np.arange(len(rows)), counts)
-    places = np.arange(len(starts)) - np.repeat(np.cumsum(counts) - counts, counts)
+    places = places_within(counts)
     found = Candidates(
         np.full((len(rows), width), -1, np.int64),
         np.zeros((len(rows), width), np.uint16),

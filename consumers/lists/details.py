@@ -31,11 +31,13 @@ def details_of(candidates: Candidates, users: People, shelf: Shelf, catalogue: C
         found[:, :, place] = candidates.came_from(source)
     expected, own = len(Source), len(Source) + len(NEXT_SCORES) - 1
     found[:, :, expected:own] = row_matches(rows, users.expected, users.expectations, len(catalogue))[:, :, 1:]
-    found[:, :, own:-3] = row_matches(rows, users.own.rows, users.own.facts, len(catalogue))
-    found[:, :, -3] = catalogue.returns.shares(len(catalogue))[rows]
+    rest = own + len(OWN_FACTS)
+    found[:, :, own:rest] = row_matches(rows, users.own.rows, users.own.facts, len(catalogue))
+    found[:, :, DETAILS.index("taken_again")] = catalogue.returns.shares(len(catalogue))[rows]
     shares = np.log(np.maximum(shelf.popularity, LEAST_SHARE)).astype(np.float32)
     ages = np.clip((shelf.now_ms - catalogue.published_at_ms) / DAY_MS, 0, OLDEST_DAYS)
-    found[:, :, -2], found[:, :, -1] = shares[rows], np.log1p(ages).astype(np.float32)[rows]
+    found[:, :, DETAILS.index("log_popularity")] = shares[rows]
+    found[:, :, DETAILS.index("log_age_days")] = np.log1p(ages).astype(np.float32)[rows]
     return found
 
 

@@ -7,6 +7,7 @@ import numpy as np
 
 from consumers.catalogue import Catalogue, Floats, Rows
 from consumers.lists.histories import Histories
+from consumers.lists.runs import places_within
 from schemas.state import UserState
 
 OWN_FACTS = ("own_weight", "own_share", "own_moments", "own_moments_fading", "own_moments_recent", "own_week", "own_month")
@@ -46,7 +47,7 @@ class OwnItems(NamedTuple):
         order = np.lexsort((catalogue.tie_break[rows], -weights * months, users))
         users, rows, weights, months, last_ms = users[order], rows[order], weights[order], months[order], last_ms[order]
         lengths = np.bincount(users, minlength=len(states))
-        places = np.arange(len(users)) - np.repeat(np.cumsum(lengths) - lengths, lengths)
+        places = places_within(lengths)
         sums = np.bincount(users, weights, minlength=len(states))
         weeks = np.exp2(-np.maximum(now_ms - last_ms, 0) / DAY_MS / 7)
         columns = [np.log1p(weights), weights / sums[users], *_moments(users, rows, histories, len(catalogue)), weeks, months]

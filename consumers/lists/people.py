@@ -12,6 +12,7 @@ from consumers.lists.histories import Histories
 from consumers.lists.own_items import OwnItems
 from consumers.lists.policy import refused_rows
 from consumers.lists.ranking import RankWeights, combine
+from consumers.lists.runs import places_within
 from consumers.lists.tag_tastes import tag_tastes
 from consumers.statements.interests import InterestRules
 from schemas.state import UserState
@@ -152,7 +153,7 @@ def _liked(states: Sequence[UserState], histories: Histories, catalogue: Catalog
     order = np.lexsort((catalogue.tie_break[rows], -sums, users))
     users, rows, sums = users[order], rows[order], sums[order]
     counts = np.bincount(users, minlength=len(states))
-    places = np.arange(len(rows)) - np.repeat(np.cumsum(counts) - counts, counts)
+    places = places_within(counts)
     liked = np.full((len(states), max(1, int(counts.max(initial=0)))), -1, np.int64)
     liked_weights = np.zeros(liked.shape, np.float32)
     liked[users, places], liked_weights[users, places] = rows, sums

@@ -8,6 +8,7 @@ from consumers.catalogue import Catalogue, Floats, Rows
 from consumers.lists.candidates import Offer, Source
 from consumers.lists.people import People
 from consumers.lists.retrieval import exclude, score_items, top_rows
+from consumers.lists.runs import places_within
 from consumers.lists.shelf import Shelf
 from consumers.search.vector_index import VectorIndex
 from consumers.tag_table import TagTable
@@ -112,7 +113,7 @@ def _summed(rows: Rows, adds: Floats, origins: Rows, catalogue: Catalogue) -> Of
         by_owner = np.lexsort((catalogue.tie_break[found], -sums, owners))
         owners = owners[by_owner]
         counts = np.bincount(owners, minlength=len(rows))
-        places = np.arange(len(owners)) - np.repeat(np.cumsum(counts) - counts, counts)
+        places = places_within(counts)
         kept = places < OFFERED_NEIGHBOURS
         at, chosen = (owners[kept], places[kept]), by_owner[kept]
         offered[at], closeness[at], brought_by[at] = found[chosen], sums[chosen], best[starts][chosen]

@@ -8,6 +8,7 @@ import numpy.typing as npt
 from consumers.catalogue import Catalogue
 from consumers.lists.histories import Histories
 from consumers.lists.ranking import STRONGEST_TAGS, tag_taste
+from consumers.lists.runs import places_within
 from consumers.statements.interests import SWEEP_LIMIT, SWEEP_WEIGHT, InterestRules, tag_weights
 from schemas.state import UserState
 
@@ -74,9 +75,7 @@ def _strongest(
 ) -> list[dict[str, float]]:
     order = np.lexsort((tags, -np.abs(balance), owners))
     owners, tags, balance = owners[order], tags[order], balance[order]
-    counts = np.bincount(owners, minlength=count)
-    ends = np.cumsum(counts)
-    kept = np.arange(len(owners)) - np.repeat(ends - counts, counts) < STRONGEST_TAGS
+    kept = places_within(np.bincount(owners, minlength=count)) < STRONGEST_TAGS
     owners, tags, balance = owners[kept], tags[kept], balance[kept]
     largest = np.zeros(count)
     np.maximum.at(largest, owners, np.abs(balance))
