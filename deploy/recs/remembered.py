@@ -58,7 +58,7 @@ class Remembered:
         if path is None or not path.is_file():
             return None
         try:
-            with np.load(path) as kept:
+            with path.open("rb") as file, np.load(file) as kept:
                 return Gains(**{name: kept[name] for name in Gains.__dataclass_fields__})
         except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
             return None
