@@ -118,7 +118,7 @@ class LearnedRanker:
         unseen = np.array([name in (*file.unseen, "boost") for name in FEATURES])  # rules are obeyed, whatever was learned
         self._weights = weights.vector()
         self._plain = np.where(unseen, self._weights, 0).astype(np.float32)
-        self._telling = [[TOLD.index(name) for name in TELLING[feature]] for feature in FEATURES]
+        self._others = np.array([[name not in TELLING[feature] for name in TOLD] for feature in FEATURES], np.float32)
         self.repeats = file.repeats
         self._share = np.float32(file.spread / len(self._members))
 
@@ -131,16 +131,15 @@ class LearnedRanker:
     def parts(self, features: Floats, details: tuple[Floats, Floats] | None) -> Floats:
         """By how much each score falls when what says the same as a feature is as it is for a middling candidate.
 
-        The plain ranker's terms where nothing that a candidate has speaks for it so.
+        Of features above 0, as others are never told of. The plain ranker's terms where none of them speaks for a candidate.
         """
         of_candidates, of_users = self._scaled(features, details)
-        whole = self._learned(of_candidates, of_users)
+        users, places, which = np.nonzero(features > 0)
+        without = of_candidates[users, places] * self._others[which]
         found = features * self._plain
-        for place, columns in enumerate(self._telling):
-            without = of_candidates.copy()
-            without[:, :, columns] = 0
-            found[:, :, place] += whole - self._learned(without, of_users)
-        speaks = ((found > 0) & (features > 0)).any(axis=2, keepdims=True)
+        whole = self._learned(of_candidates, of_users)[users, places]
+        found[users, places, which] += whole - self._learned(without[:, None], of_users[users])[:, 0]
+        speaks = (found > 0).any(axis=2, keepdims=True)
         terms: Floats = np.where(speaks, found, features * self._weights)
         return terms
 

@@ -142,6 +142,11 @@ class World:
 
 def made_up_ranker(seed: int) -> Ranker:
     """One of the sizes that `portrait train` makes, with weights drawn by chance."""
+    return read_ranker(made_up_ranker_file(seed), RankWeights())
+
+
+def made_up_ranker_file(seed: int) -> str:
+    """As JSON."""
     draw, told, context = np.random.default_rng(seed).normal, len(FEATURES) + len(DETAILS), len(CONTEXT)
 
     def weights(*shape: int) -> Any:
@@ -160,7 +165,7 @@ def made_up_ranker(seed: int) -> Ranker:
         "features": [*FEATURES, *DETAILS], "context": list(CONTEXT), "feature_scaling": scaling,
         "context_scaling": of_context, "members": members, "unseen": ["boost"], "spread": 1.0,
     }  # fmt: skip
-    return read_ranker(json.dumps(file), RankWeights())
+    return json.dumps(file)
 
 
 class StageClock:

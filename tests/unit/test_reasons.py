@@ -1,14 +1,19 @@
 """Reasons name what the user liked and what really speaks for an item, whoever ranks."""
 
+import json
+
+import numpy as np
 import pytest
 
 from consumers.catalogue import Catalogue
 from consumers.lists.concepts import Concepts
+from consumers.lists.details import CONTEXT, DETAILS
 from consumers.lists.learned_ranker import TELLING, TOLD, read_ranker
 from consumers.lists.lists import ListMaker, ListRules
-from consumers.lists.ranking import FEATURES, RankWeights
+from consumers.lists.ranking import FEATURES, PlainRanker, RankWeights
 from schemas.messages import RecommendedItem
 from schemas.state import HistoryEvent, UserState
+from tests.benchmarks.bench_lists import made_up_ranker, made_up_ranker_file
 from tests.unit.synthetic import DAY_MS, NOBODY, NOW_MS, RULES, event, list_rules, shop, topic_vector, user, vectors_of
 from tests.unit.test_ranker_of_encoder import ranker_that_likes
 
@@ -45,6 +50,27 @@ def test_what_a_ranker_holds_against_an_item_is_no_reason_for_it() -> None:
     plain = {place.item_id: place for place in listed(ListMaker(list_rules(40, 0.0), shop()), state)}
     # nothing that the item has speaks for it: what the plain ranker says of it is still true
     assert kinds(places["music-1"]) == kinds(plain["music-1"])
+
+
+def test_a_part_is_what_a_score_loses_when_what_tells_it_is_as_usual() -> None:
+    ranker, draw = made_up_ranker(4), np.random.default_rng(2)
+    features = draw.normal(size=(9, 9, len(FEATURES))).astype(np.float32)
+    features[:, :, FEATURES.index("boost")] = 0.0
+    details, context = draw.normal(size=(9, 9, len(DETAILS))), draw.normal(size=(9, len(CONTEXT)))
+    told = details.astype(np.float32), context.astype(np.float32)
+    scores, parts = ranker.scores(features, told), ranker.parts(features, told)
+    usual = np.array(json.loads(made_up_ranker_file(4))["feature_scaling"]["mean"], np.float32)
+    lost = np.zeros_like(parts)
+    for place, name in enumerate(FEATURES):
+        columns = [TOLD.index(one) for one in TELLING[name]]
+        both = np.concatenate([features, told[0]], axis=2)
+        both[:, :, columns] = usual[columns]
+        without = ranker.scores(both[:, :, : len(FEATURES)], (both[:, :, len(FEATURES) :], told[1]))
+        lost[:, :, place] = np.where(features[:, :, place] > 0, scores - without, 0)
+    speaks = (lost > 0).any(axis=2, keepdims=True)
+    assert 0 < speaks.sum() < speaks.size, "of some nothing speaks for them"
+    expected = np.where(speaks, lost, PlainRanker(RankWeights()).parts(features, None))
+    np.testing.assert_allclose(parts[features > 0], expected[features > 0], rtol=1e-3, atol=1e-4)
 
 
 def test_all_that_a_ranker_is_told_of_an_item_belongs_to_one_reason_at_most() -> None:
