@@ -119,11 +119,14 @@ class ServedEncoder(nn.Module):
     directions: Tensor
 
     def __init__(
-        self, network: FusedNetwork, whitening: Whitening, neighbours: Neighbours, numbers: Numbers, length: int
+        self, network: FusedNetwork, whitening: Whitening, neighbours: Neighbours, numbers: Numbers, length: int, kept: int
     ) -> None:
-        """`numbers` [items] are the items' of the network's table; `length` is the most events it reads."""
+        """`numbers` [items] are the items' of the network's table.
+
+        The network reads the newest `length` events, item models the newest `kept`: as many as states keep.
+        """
         super().__init__()
-        self.network, self.neighbours, self.length = network, neighbours, length
+        self.network, self.neighbours, self.length, self.kept = network, neighbours, length, max(length, kept)
         order = np.argsort(numbers)
         self.register_buffer("numbers", torch.from_numpy(numbers))
         self.register_buffer("sorted_numbers", torch.from_numpy(numbers[order]))
@@ -136,12 +139,15 @@ class ServedEncoder(nn.Module):
         profile: Tensor, demographics: Tensor,
     ) -> tuple[Tensor, Tensor, Tensor]:  # fmt: skip
         """Vectors float32 [n, d] of unit length, zeros where nothing is known; the items expected next, and their shares."""
-        places, items, types, ages, values = newest_last(self.length, places, items, types, ages, values)
-        there = types != 0
-        network, events = self.network, there.sum(dim=1)
+        places, items, types, ages, values = newest_last(self.kept, places, items, types, ages, values)
         at = torch.searchsorted(self.sorted_numbers, items).clamp(max=len(self.sorted_numbers) - 1)
-        known = (self.sorted_numbers[at] == items) & there
-        own_items = torch.where(known, self.places[at], 0)
+        known = (self.sorted_numbers[at] == items) & (types != 0)
+        all_items, all_types, all_ages = torch.where(known, self.places[at], 0), types, ages
+        places, own_items, types, ages, values = (
+            column[:, -self.length :] for column in (places, all_items, types, ages, values)
+        )
+        there, known = types != 0, known[:, -self.length :]
+        network, events = self.network, there.sum(dim=1)
         own = network.ids(own_items) * known.unsqueeze(-1)
         said_by = network.said_part(self.white(vectors.flatten(0, 1).float()))
         said = nn.functional.embedding(places, nn.functional.pad(said_by, (0, 0, 1, 0))) * there.unsqueeze(-1)
@@ -155,7 +161,7 @@ class ServedEncoder(nn.Module):
         )
         table = network.item_table()
         shares = torch.log_softmax(fused @ table[1:].T + network.item_bias[1:], dim=-1)
-        numbers, scores = self.neighbours.expected(shares, own_items, types, ages, self.numbers)
+        numbers, scores = self.neighbours.expected(shares, all_items, all_types, all_ages, self.numbers)
         user = nn.functional.normalize(fused @ network.said_part.weight @ self.directions.T, dim=1)
         anything = (events > 0) | (tag != 0).any(dim=1) | (profile != 0).any(dim=1)
         return user * anything.unsqueeze(-1), numbers, scores

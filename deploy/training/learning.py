@@ -126,7 +126,8 @@ class Learner:
         assert isinstance(network, FusedNetwork)
         folder.mkdir(parents=True, exist_ok=True)
         neighbours = neighbours_of(fitted.events, repeats)
-        served = ServedEncoder(network.cpu(), self.whitening, neighbours, self.numbers, fitted.length).eval()
+        kept = self.settings.fold.history_length
+        served = ServedEncoder(network.cpu(), self.whitening, neighbours, self.numbers, fitted.length, kept).eval()
         users, events = torch.export.Dim("users", max=65_536), torch.export.Dim("events", max=1_000)
         vectors, history, alone = {0: users, 1: torch.export.Dim("vectors", max=1_000)}, {0: users, 1: events}, {0: users}
         with torch.no_grad():

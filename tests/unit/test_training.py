@@ -101,9 +101,13 @@ def test_what_comes_next_is_of_the_users_group_and_never_what_they_met(encoder: 
     assert not {item_number(name) for name in history} & set(numbers.tolist())
 
 
-def test_every_score_is_what_its_item_model_adds_up_to_over_a_history_that_fades(encoder: UserEncoder, split: Split) -> None:
-    history = ["2-3", "2-4", "2-5"]  # each a basket, a day apart
-    found = encoder.encode(users(history)).expected
+@pytest.mark.parametrize("events", [3, QUICK.shape.length + 7])
+def test_every_score_is_what_its_item_model_adds_up_to_over_a_history_that_fades(
+    encoder: UserEncoder, split: Split, events: int
+) -> None:
+    """Of all events that a state keeps, more than the network reads."""
+    history = [f"2-{number}" for number in range(3, 3 + events)]  # each a basket, a day apart
+    found = encoder.encode(users(history, length=events + 2)).expected
     known = {item_number(item_id): place for place, item_id in enumerate(split.train.item_ids)}
     own = [known[item_number(item_id)] + 1 for item_id in history]
     expected = [known[number] for number in found.numbers[0].tolist() if number]
@@ -165,7 +169,9 @@ def test_the_exported_program_is_the_network(
     network = FusedNetwork(len(events.item_ids), QUICK.shape, torch.from_numpy(whitening(world.item_vectors)))
     numbers = np.array([item_number(item_id) for item_id in events.item_ids], np.int64)
     learner = Learner(world, Settings(), encode, QUICK)
-    served = ServedEncoder(network, whitening, neighbours_of(events, repeats), numbers, QUICK.shape.length).eval()
+    served = ServedEncoder(
+        network, whitening, neighbours_of(events, repeats), numbers, QUICK.shape.length, 2 * QUICK.shape.length
+    ).eval()
     folder = artefact.parent / f"random-{dense_items}-{repeats}"
     learner.export(FittedNetwork(network, events, QUICK.shape.length, 1), folder, repeats)
     features = users(["0-1", "0-2"], ["3-3"], length=5)
