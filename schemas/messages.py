@@ -259,9 +259,9 @@ SourceName = Literal[
 class Reason(Message):
     """Why an item is in a list. `detail` names the tag, the item the user turned to, the concept, or the rule.
 
-    `kind` is interest, similar_to, profile, popular, fresh, neighbour, sequence, concept, rule, exploration or again; more
-    may come, and a reader shows `text`, which says it in the user's language. `evidence` is `event:ID` where one event is
-    behind it.
+    `kind` is interest, similar_to, profile, popular, fresh, neighbour, sequence, concept, rule, exploration, again, or
+    catalogue where nothing speaks for an item; more may come, and readers show `text`, which says it in the user's language.
+    `evidence` is `event:ID` where one event is behind it.
     """
 
     kind: Label

@@ -26,6 +26,7 @@ _SAID: dict[Language, dict[str, str]] = {
         "rule": "Picked by the site: {detail}",
         "exploration": "Something different, to get to know you better",
         "again": "You {did} this before",
+        "catalogue": "From the catalogue",
     },
     "zh": {
         "interest": "因为您对{detail}感兴趣",
@@ -39,6 +40,7 @@ _SAID: dict[Language, dict[str, str]] = {
         "rule": "网站推荐：{detail}",
         "exploration": "换换口味，以便更懂您",
         "again": "您之前{did}",
+        "catalogue": "来自商品目录",
     },
 }
 _DID_SOMETHING: dict[Language, str] = {"en": "turned to", "zh": "接触过"}

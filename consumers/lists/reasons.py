@@ -97,7 +97,10 @@ def nearest_liked(shown: Candidates, users: People, catalogue: Catalogue) -> Row
 
 
 def reasons(told: Told, notable: Sequence[int], user: Listener, teller: Teller) -> list[Reason]:
-    """Why this item is in this user's list: what put it there whatever its score, then the parts that speak for it."""
+    """Why this item is in this user's list: what put it there whatever its score, then the parts that speak for it.
+
+    An item that nothing speaks for, where so little is known, is there as the catalogue has it.
+    """
     state, language = user.state, user.language
     found = []
     if told.pinned_by is not None:
@@ -128,7 +131,7 @@ def reasons(told: Told, notable: Sequence[int], user: Listener, teller: Teller) 
             found.append(
                 _reason("fresh" if kind == "freshness" else "popular" if kind == "popularity" else kind, language, "")
             )
-    return found
+    return found or [_reason("catalogue", language, "")]
 
 
 def _of_event(kind: str, row: int, user: Listener, teller: Teller) -> Reason:

@@ -147,7 +147,8 @@ def test_whatever_the_dials_policy_holds(
 def check_truth(places: Sequence[RecommendedItem], state: UserState, catalogue: Catalogue) -> None:
     by_id = {one.event_id: one for one in state.events}
     for place in places:
-        assert place.sources
+        assert place.sources and place.reasons, "each item says why"
+        assert all(reason.kind != "catalogue" for reason in place.reasons) or len(place.reasons) == 1
         for reason in place.reasons:
             assert reason.text and (reason.detail in reason.text)
             if reason.kind in ("similar_to", "neighbour"):
@@ -198,7 +199,18 @@ def test_reasons_are_in_the_user_s_language() -> None:
 
 @pytest.mark.parametrize("language", ["en", "zh"])
 def test_every_kind_of_reason_has_words(language: str) -> None:
-    for kind in ("interest", "similar_to", "neighbour", "concept", "profile", "popular", "fresh", "rule", "exploration"):
+    for kind in (
+        "interest",
+        "similar_to",
+        "neighbour",
+        "concept",
+        "profile",
+        "popular",
+        "fresh",
+        "rule",
+        "exploration",
+        "catalogue",
+    ):
         assert reason_text(kind, language, "X", "like", "Y")  # type: ignore[arg-type]
 
 
