@@ -40,7 +40,7 @@ _SAID: dict[Language, dict[str, str]] = {
         "rule": "网站推荐：{detail}",
         "exploration": "换换口味，以便更懂您",
         "again": "您之前{did}",
-        "catalogue": "来自商品目录",
+        "catalogue": "来自本站目录",
     },
 }
 _DID_SOMETHING: dict[Language, str] = {"en": "turned to", "zh": "接触过"}
