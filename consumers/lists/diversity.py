@@ -15,7 +15,7 @@ METHODS: tuple[Method, ...] = get_args(Method)
 LAST_CHOICE = np.float32(-1e9)
 FIRST_CHOICE = np.float32(1e9)
 MOST_WEIGHT = 1e4
-"""Of relevance by DPP: with less of a dial than this stands for, order is by score, and urgencies are still the stronger."""
+"""What scores count for at most in DPP: a dial next to 0 is the order of scores, and urgencies are still the stronger."""
 LEAST_VARIANCE = np.float32(1e-6)
 """What is left of an item that those taken already span: it is as good as repeated."""
 
@@ -36,13 +36,13 @@ class Cap(NamedTuple):
 
 
 class Pool(NamedTuple):
-    """Candidates to choose from, best first: `rows` [users, width], -1 where there is none, `forced` first picks.
+    """Candidates to choose from, best first: `rows` [users, width], -1 where there is none, `scores`, `forced` first picks.
 
-    `relevance` [users, width] is weighed against cosines of `vectors` [users, width, d], of unit length, zeros for row -1.
+    `vectors` [users, width, d] are of unit length, zeros for row -1.
     """
 
     rows: Rows
-    relevance: Floats
+    scores: Floats
     forced: npt.NDArray[np.bool_]
     vectors: Floats
 
@@ -87,7 +87,7 @@ class _Mmr:
 
     def __init__(self, pool: Pool, dial: float) -> None:
         self._likeness = likeness(pool.vectors) * np.float32(dial)
-        self._relevance = np.where(pool.rows >= 0, pool.relevance, 0) * np.float32(1 - dial)
+        self._relevance = np.where(pool.rows >= 0, pool.scores, 0) * np.float32(1 - dial)
         self._nearest = np.zeros_like(self._relevance)
         self._everyone = np.arange(len(pool.rows))
 
@@ -107,7 +107,7 @@ class _Msd:
 
     def __init__(self, pool: Pool, dial: float, top_k: int) -> None:
         self._likeness = likeness(pool.vectors) * np.float32(dial / max(top_k - 1, 1))
-        self._worth = np.where(pool.rows >= 0, pool.relevance, 0) * np.float32(1 - dial)
+        self._worth = np.where(pool.rows >= 0, pool.scores, 0) * np.float32(1 - dial)
         self._everyone = np.arange(len(pool.rows))
 
     def now(self) -> Floats:
@@ -126,7 +126,7 @@ class _Dpp:
 
     def __init__(self, pool: Pool, dial: float) -> None:
         self._kernel = (1 + likeness(pool.vectors)) / 2
-        self._relevance = np.where(pool.rows >= 0, pool.relevance, 0) * np.float32(min((1 - dial) / dial, MOST_WEIGHT))
+        self._relevance = np.where(pool.rows >= 0, pool.scores, 0) * np.float32(min((1 - dial) / dial, MOST_WEIGHT))
         self._variance = np.ones_like(self._relevance)
         self._factors: list[Floats] = []
         self._everyone = np.arange(len(pool.rows))

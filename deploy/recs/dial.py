@@ -20,7 +20,7 @@ DIALS: Sequence[Diversity] = (
 )
 BLOCK_CELLS = 4_000_000
 MOST_USERS = 10_000
-"""An even sample: every setting compares all pairs of a user's pool anew, and of fewer the cost is little more than chance."""
+"""An even sample: every setting compares all pairs of a user's pool anew; of 2,000 its cost is uncertain by about as much."""
 
 
 class DialPoint(NamedTuple):

@@ -8,8 +8,8 @@ from typing import Self
 import msgspec
 import numpy as np
 
+from deploy.training.json_lines import read_lines, write_lines
 from deploy.training.topics_folder import Hidden, newest
-from schemas.errors import ConfigError
 from schemas.messages import UserProfile
 from schemas.settings import Settings
 from schemas.state import ProfileRef
@@ -63,19 +63,12 @@ class KnownProfiles:
         Raises:
             ConfigError: a line is not what `write` makes.
         """
-        path, decode = folder / FILE, msgspec.json.Decoder(KnownProfile).decode
-        found = {}
-        for number, line in enumerate(path.read_bytes().splitlines() if path.is_file() else (), 1):
-            try:
-                one = decode(line)
-            except msgspec.MsgspecError as error:
-                raise ConfigError(f"{path}, line {number} is no profile ({error}); delete it, or train from Kafka") from None
-            found[one.user_id] = one
-        return cls(found)
+        path = folder / FILE
+        return cls({one.user_id: one for one in read_lines(path, KnownProfile, "profile")} if path.is_file() else {})
 
     def write(self, folder: Path) -> None:
         """Into FILE, a profile a line, in place of what was there."""
-        (folder / FILE).write_bytes(b"".join(msgspec.json.encode(one) + b"\n" for one in self.by_user.values()))
+        write_lines(folder / FILE, self.by_user.values())
 
     def before(self, user_id: str, time_ms: int) -> ProfileRef | None:
         """The profile that a user had at this moment, as far as it is known."""

@@ -6,15 +6,14 @@ from functools import cached_property
 from pathlib import Path
 from typing import Self
 
-import msgspec
 import numpy as np
 
 from deploy.feedback.estimators import place_curve
 from deploy.feedback.log_source import FILES, read_files, read_topics
 from deploy.feedback.shown_lists import ShownList, joined
 from deploy.recs.interactions import Floats
+from deploy.training.json_lines import read_lines, write_lines
 from deploy.training.topics_folder import Hidden
-from schemas.errors import ConfigError
 from schemas.settings import Settings
 
 FILE = "seen-lists.jsonl"
@@ -55,7 +54,7 @@ class SeenLists:
             ConfigError: a line is not what `write` makes.
         """
         if (folder / FILE).is_file():
-            return cls(_read(folder / FILE))
+            return cls(read_lines(folder / FILE, ShownList, "seen list"))
         if not all((folder / name).is_file() for name in FILES):
             return cls.none()
         log = read_files(folder)
@@ -63,7 +62,7 @@ class SeenLists:
 
     def write(self, folder: Path) -> None:
         """Into FILE, a list a line, in place of what was there."""
-        (folder / FILE).write_bytes(b"".join(msgspec.json.encode(one) + b"\n" for one in self.lists))
+        write_lines(folder / FILE, self.lists)
 
     @cached_property
     def looked_at(self) -> Floats | None:
@@ -80,14 +79,3 @@ class SeenLists:
             if 0 < sum(item.clicked for item in one.items) < len(one.items)
         ]
         return sorted(found, key=lambda one: one.made_at_ms)[-MOST_LISTS:]
-
-
-def _read(path: Path) -> list[ShownList]:
-    decode = msgspec.json.Decoder(ShownList).decode
-    lists = []
-    for number, line in enumerate(path.read_bytes().splitlines(), 1):
-        try:
-            lists.append(decode(line))
-        except msgspec.MsgspecError as error:
-            raise ConfigError(f"{path}, line {number} is no seen list ({error}); delete it, or train from Kafka") from None
-    return lists

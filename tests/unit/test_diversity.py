@@ -70,7 +70,7 @@ def test_a_batch_is_chosen_as_by_the_definition(seed: int, count: int, dial: flo
     given_pool = pool(seed)
     taken = choose(given_pool, count, Diversity(dial, method))
     plain = {"mmr": plain_mmr, "msd": plain_msd, "dpp": plain_dpp}[method]
-    for own, scores, vectors in zip(taken.tolist(), given_pool.relevance, given_pool.vectors, strict=True):
+    for own, scores, vectors in zip(taken.tolist(), given_pool.scores, given_pool.vectors, strict=True):
         assert own == plain(scores, vectors, count, dial)
 
 

@@ -12,7 +12,7 @@ from deploy.training.declared_loss import DeclaredLoss
 from deploy.training.fused_network import SHORT, FusedNetwork, Whitening
 from deploy.training.material import Material
 from schemas.tensors import DEMOGRAPHICS_DIM
-from tests.unit.training_cases import QUICK, material
+from tests.unit.training_cases import QUICK
 
 ITEMS, CONTENT, USERS = 7, 5, 4
 
@@ -54,11 +54,6 @@ def test_a_gate_decides_how_much_a_declared_part_counts() -> None:
     assert gated.fused(hidden, events, tag, nothing, facts).abs().max() < 1e-6
     nn.init.constant_(gated.gates.bias, 30.0)
     assert torch.allclose(gated.fused(hidden, events, tag, nothing, facts), 2 * gated.tag_part(tag), atol=1e-5)
-
-
-@pytest.fixture(scope="module")
-def world() -> Material:
-    return material()
 
 
 @pytest.mark.parametrize("fusion", ["concat", "gated"])

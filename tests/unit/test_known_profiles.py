@@ -17,14 +17,9 @@ from deploy.training.material import Material
 from deploy.training.replayed import Replayed
 from schemas.errors import ConfigError
 from schemas.settings import ProfilerSettings, Settings
-from tests.unit.training_cases import encode, material
+from tests.unit.training_cases import encode
 
 PROFILE = FEATURES.index("profile")
-
-
-@pytest.fixture(scope="module")
-def world() -> Material:
-    return material()
 
 
 def profiles_of(world: Material, generated_at_ms: int) -> KnownProfiles:

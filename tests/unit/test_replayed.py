@@ -4,39 +4,20 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import pytest
 import torch
 
 from deploy.evaluation.models import UserEncoder
-from deploy.recs.cuts import LEAVE_ONE_OUT, split_by
 from deploy.recs.measures import gains
-from deploy.recs.ours.portrait import earlier_windows, moment_of
+from deploy.recs.ours.portrait import moment_of
 from deploy.recs.split import Split
-from deploy.training.learning import RANKER, Learner
+from deploy.training.learning import RANKER
 from deploy.training.material import Material
 from deploy.training.neighbours import neighbours_of
 from deploy.training.replayed import Replayed
 from deploy.training.served_lists import ServedLists
 from schemas.messages import EVENT_TYPES
 from schemas.settings import ProfilerSettings, Settings
-from tests.unit.training_cases import QUICK, encode, material
-
-
-@pytest.fixture(scope="module")
-def world() -> Material:
-    return material()
-
-
-@pytest.fixture(scope="module")
-def split(world: Material) -> Split:
-    return split_by(LEAVE_ONE_OUT, world.recorded.interactions)
-
-
-@pytest.fixture(scope="module")
-def artefact(world: Material, split: Split, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("artefact") / "2"
-    Learner(world, Settings(), encode, QUICK).learn(split.train, earlier_windows(split), folder, measure=False)
-    return folder
+from tests.unit.training_cases import encode
 
 
 def test_what_is_measured_is_what_the_list_maker_lists_by_score(world: Material, split: Split, artefact: Path) -> None:

@@ -15,11 +15,9 @@ from consumers.lists.ranking import FEATURES, PlainRanker, RankWeights
 from deploy.evaluation.models import UserEncoder
 from deploy.local.activation import activate
 from deploy.local.encoder_versions import PLAIN, TENSORS, EncoderVersions
-from deploy.recs.cuts import LEAVE_ONE_OUT, split_by
 from deploy.recs.measures import gains
 from deploy.recs.ours.evidence import Candidates
 from deploy.recs.ours.network_training import FittedNetwork
-from deploy.recs.ours.portrait import earlier_windows
 from deploy.recs.ours.ranker import Lesson, train_ranker
 from deploy.recs.split import Split
 from deploy.training.fused_network import FusedNetwork, ServedEncoder, Whitening
@@ -39,23 +37,6 @@ from schemas.tensors import EMBEDDING_DIM, NEXT_ITEMS, NEXT_SCORES
 from tests.unit.training_cases import EACH, EVENTS, GROUPS, QUICK, encode, item, material, nobody, recorded
 
 PLAY = 1 + EVENT_TYPES.index("play")
-
-
-@pytest.fixture(scope="module")
-def world() -> Material:
-    return material()
-
-
-@pytest.fixture(scope="module")
-def split(world: Material) -> Split:
-    return split_by(LEAVE_ONE_OUT, world.recorded.interactions)
-
-
-@pytest.fixture(scope="module")
-def artefact(world: Material, split: Split, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("artefact") / "2"
-    Learner(world, Settings(), encode, QUICK).learn(split.train, earlier_windows(split), folder)
-    return folder
 
 
 @pytest.fixture(scope="module")
