@@ -8,8 +8,9 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from producers.layout import BadRow, DataFile, OnBadRow, Row
+from producers.layout import DataFile
 from producers.mappings import Mapping, TimeUnit
+from producers.row_readers import BadRow, OnBadRow, Row
 from schemas.messages import EVENT_TYPES, BehaviorEvent, Item, UserAttributes
 
 M = TypeVar("M", bound=BaseModel)

@@ -7,8 +7,10 @@ from functools import cached_property
 from pathlib import Path
 
 from producers.convert import PLACEHOLDER, Cells, converted, event_converter, item_converter, user_converter
-from producers.layout import BadRow, DataFile, OnBadRow, find_file, require_file
+from producers.layout import DataFile, find_file, require_file
 from producers.mappings import Mapping, event_id_prefix, find_mapping
+from producers.row_readers import BadRow, OnBadRow
+from producers.sequences import DOMAIN, is_sequence_file
 from schemas.errors import ConfigError
 from schemas.messages import BehaviorEvent, Item, UserAttributes
 
@@ -78,6 +80,11 @@ class Dataset:
         in_order = all(times[i] <= times[i + 1] for i in range(len(times) - 1))
         return EventTimes(len(times), min(times), max(times), in_order, tuple(users))
 
+    @property
+    def has_times(self) -> bool:
+        """Whether events say when they happened: plain sequences do not, nor does a file with one moment in it."""
+        return not is_sequence_file(self.events_file.path) and self.times.first_ms < self.times.last_ms
+
     def items(self) -> Iterator[Item]:
         """The catalogue, in the order of its file."""
         if self.items_file is not None:
@@ -128,6 +135,8 @@ def open_dataset(folder: Path, mapping: str | None = None) -> Dataset:
         items_file = require_file(folder, "items")
     if "users" in chosen.model_fields_set and users_file is None:
         users_file = require_file(folder, "users")
+    if is_sequence_file(events_file.path) and chosen.domain is None:
+        chosen = chosen.model_copy(update={"domain": DOMAIN})
     _require_columns(events_file, items_file, users_file, chosen)
     return Dataset(folder, chosen, source, events_file, items_file, users_file)
 

@@ -1,44 +1,25 @@
-"""Reading a data folder: events, items and users as CSV, JSONL or Parquet, gzip too, one row at a time.
+"""The files of a data folder: events, items and users, each in one of the forms that we read.
 
 docs/data-layout.md is the user's page on this.
 """
 
 import csv
-import gzip
-import io
-import json
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, Literal, cast
+from typing import Literal
 
+from producers.row_readers import OnBadRow, Rows, csv_rows, jsonl_rows, open_text, parquet_file, parquet_rows
+from producers.sequences import ATTRIBUTES, EVENT_COLUMNS, ITEM_COLUMNS, SEQUENCES, attribute_rows, sequence_rows
 from schemas.errors import ConfigError
 
 Kind = Literal["events", "items", "users"]
 SUFFIXES = (".csv", ".csv.gz", ".jsonl", ".jsonl.gz", ".parquet")
-MAX_FIELD_CHARS = 1_000_000
-
-Row = dict[str, Any]
-
-
-@dataclass(frozen=True)
-class BadRow:
-    """A row that cannot be used: where it is, and why."""
-
-    file: Path
-    line: int
-    reason: str
-
-    def __str__(self) -> str:
-        return f"{self.file.name}:{self.line}: {self.reason}"
-
-
-OnBadRow = Callable[[BadRow], None]
+SEQUENCE_FORMS: dict[Kind, tuple[str, ...]] = {"events": SEQUENCES, "items": ATTRIBUTES, "users": ()}
 
 
 @dataclass(frozen=True)
 class DataFile:
-    """One file of a data folder. `columns` are the header's (CSV, Parquet), or None where rows name their own (JSONL)."""
+    """One file of a data folder. `columns` are the header's, or None where rows name their own (JSONL)."""
 
     path: Path
     columns: tuple[str, ...] | None
@@ -55,19 +36,23 @@ class DataFile:
                 f"Name the right one in portrait-mapping.toml (docs/data-layout.md)"
             )
 
-    def rows(self, on_bad: OnBadRow) -> Iterator[tuple[int, Row]]:
+    def rows(self, on_bad: OnBadRow) -> Rows:
         """Every row with its line number (row number for Parquet); rows that cannot be read go to `on_bad`.
 
         Raises:
             ConfigError: the file itself is damaged, or pyarrow is needed and missing.
         """
         try:
-            if self.path.suffix == ".parquet":
-                yield from _parquet_rows(self.path)
+            if self.path.name in SEQUENCES:
+                yield from sequence_rows(self.path, on_bad)
+            elif self.path.name in ATTRIBUTES:
+                yield from attribute_rows(self.path)
+            elif self.path.suffix == ".parquet":
+                yield from parquet_rows(self.path)
             elif ".jsonl" in self.path.suffixes:
-                yield from _jsonl_rows(self.path, on_bad)
+                yield from jsonl_rows(self.path, on_bad)
             else:
-                yield from _csv_rows(self.path, on_bad)
+                yield from csv_rows(self.path, on_bad)
         except (EOFError, OSError) as error:  # gzip raises both for a file that is cut short or is no gzip
             raise ConfigError(f"cannot read {self.path}: {error}; is it complete, and really what its name says?") from error
 
@@ -78,7 +63,8 @@ def find_file(folder: Path, kind: Kind) -> DataFile | None:
     Raises:
         ConfigError: there are two, so nobody could say which is meant; or its header cannot be read.
     """
-    found = [path for suffix in SUFFIXES if (path := folder / f"{kind}{suffix}").is_file()]
+    names = [*(kind + suffix for suffix in SUFFIXES), *SEQUENCE_FORMS[kind]]
+    found = [path for name in names if (path := folder / name).is_file()]
     if len(found) > 1:
         raise ConfigError(f"{folder} has {' and '.join(path.name for path in found)}; keep the one to replay")
     return DataFile(found[0], _columns(found[0])) if found else None
@@ -94,81 +80,24 @@ def require_file(folder: Path, kind: Kind) -> DataFile:
         raise ConfigError(f"{folder} is not a folder; give one with events, items and users files (docs/data-layout.md)")
     if found := find_file(folder, kind):
         return found
-    names = ", ".join(kind + suffix for suffix in SUFFIXES)
+    names = ", ".join([*(kind + suffix for suffix in SUFFIXES), *SEQUENCE_FORMS[kind]])
     raise ConfigError(f"{folder} has no {kind} file; expected one of {names} (docs/data-layout.md)")
 
 
 def _columns(path: Path) -> tuple[str, ...] | None:
     if ".jsonl" in path.suffixes:
         return None
+    if path.name in SEQUENCES:
+        return EVENT_COLUMNS
+    if path.name in ATTRIBUTES:
+        return ITEM_COLUMNS
     try:
         if path.suffix == ".parquet":
-            return tuple(_parquet_file(path).schema_arrow.names)
-        with _open_text(path) as lines:
+            return tuple(parquet_file(path).schema_arrow.names)
+        with open_text(path) as lines:
             header = next(csv.reader(lines), None)
     except (EOFError, OSError, csv.Error, ValueError) as error:
         raise ConfigError(f"cannot read {path}: {error}; is it really what its name says?") from error
     if not header:
         raise ConfigError(f"{path} is empty; its first line must name the columns")
     return tuple(name.strip() for name in header)
-
-
-def _open_bytes(path: Path) -> IO[bytes]:
-    return cast(IO[bytes], gzip.open(path, "rb")) if path.suffix == ".gz" else path.open("rb")
-
-
-def _open_text(path: Path) -> io.TextIOWrapper:
-    # Bytes that are no UTF-8 become lone surrogates, which no message accepts: one bad row instead of a dead replay.
-    return io.TextIOWrapper(_open_bytes(path), encoding="utf-8-sig", errors="surrogateescape", newline="")
-
-
-def _csv_rows(path: Path, on_bad: OnBadRow) -> Iterator[tuple[int, Row]]:
-    csv.field_size_limit(MAX_FIELD_CHARS)
-    with _open_text(path) as lines:
-        reader = csv.reader(lines)
-        header = [name.strip() for name in next(reader)]
-        width = len(header)
-        while True:
-            try:
-                cells = next(reader)
-            except StopIteration:
-                return
-            except csv.Error as error:
-                on_bad(BadRow(path, reader.line_num, str(error)))
-                continue
-            if len(cells) == width:
-                yield reader.line_num, dict(zip(header, cells, strict=True))
-            elif cells:
-                on_bad(BadRow(path, reader.line_num, f"{len(cells)} cells where the header has {width}"))
-
-
-def _jsonl_rows(path: Path, on_bad: OnBadRow) -> Iterator[tuple[int, Row]]:
-    with _open_bytes(path) as lines:
-        for line_number, line in enumerate(lines, start=1):
-            if not line.strip():
-                continue
-            try:
-                row = json.loads(line)
-            except (ValueError, RecursionError) as error:
-                on_bad(BadRow(path, line_number, f"not JSON: {error}"))
-                continue
-            if isinstance(row, dict):
-                yield line_number, row
-            else:
-                on_bad(BadRow(path, line_number, f"a JSON object is needed, this is a {type(row).__name__}"))
-
-
-def _parquet_rows(path: Path) -> Iterator[tuple[int, Row]]:
-    row_number = 0
-    for batch in _parquet_file(path).iter_batches(batch_size=8192):
-        for row in batch.to_pylist():
-            row_number += 1
-            yield row_number, row
-
-
-def _parquet_file(path: Path) -> Any:
-    try:
-        from pyarrow import parquet
-    except ImportError as error:
-        raise ConfigError(f"{path}: Parquet needs pyarrow: {error}; install portrait with its `data` extra") from error
-    return parquet.ParquetFile(path)

@@ -45,9 +45,7 @@ def profiles(
 
 @eval_app.command()
 def recs(
-    data: Annotated[
-        Path, typer.Option(help="a folder in the documented layout (docs/data-layout.md), or one with sequences.txt[.gz]")
-    ],
+    data: Annotated[Path, typer.Option(help="a folder in the documented layout (docs/data-layout.md)")],
     mapping: Annotated[
         str | None, typer.Option(help="a ready mapping's name or a mapping file; default: the one that fits the folder")
     ] = None,

@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 
 from deploy.recs.interactions import Interactions
-from deploy.recs.sequence_folder import is_sequence_folder, read_sequences
 from deploy.recs.tie_order import event_order
 from producers.dataset import Dataset, open_dataset
 from schemas.errors import ConfigError
@@ -51,14 +50,11 @@ class RecordedData:
 
 
 def read_folder(folder: Path, mapping: str | None = None) -> RecordedData:
-    """Read a folder in the documented layout (docs/data-layout.md), or one of plain sequences.
+    """Read a folder in the documented layout (docs/data-layout.md).
 
     Raises:
-        ConfigError: it is neither, or holds no event with an item; the message says what is expected.
+        ConfigError: it is another, or holds no event with an item; the message says what is expected.
     """
-    if is_sequence_folder(folder):
-        users, items, tags = read_sequences(folder)
-        return _from_sequences(folder.resolve().name, users, items, tags)
     return from_dataset(open_dataset(folder, mapping))
 
 
@@ -76,7 +72,7 @@ def from_dataset(dataset: Dataset) -> RecordedData:
         interactions=_columns(events, item_ids),
         texts=[_text(by_id.get(item_id)) for item_id in item_ids],
         tags=[_tags(by_id.get(item_id)) for item_id in item_ids],
-        has_times=dataset.times.first_ms < dataset.times.last_ms,
+        has_times=dataset.has_times,
         items=by_id,
         attributes={declared.user_id: declared for declared in dataset.attributes()},
         bad_rows=len(dataset.bad_rows),
@@ -142,7 +138,10 @@ def _columns(events: Iterable[BehaviorEvent], item_ids: Sequence[str]) -> Intera
 
 
 def _text(item: Item | None) -> str:
-    return "" if item is None else f"{item.title}\n{item.description}".strip()
+    """Title and description; a title that is nothing but the id says nothing."""
+    if item is None:
+        return ""
+    return "\n".join(part for part in (item.title, item.description) if part not in ("", item.item_id))
 
 
 def _tags(item: Item | None) -> list[str]:
@@ -151,19 +150,3 @@ def _tags(item: Item | None) -> list[str]:
         return []
     named = [f"{name}: {value}" for name, value in item.attributes.items() if isinstance(value, str)]
     return [*item.tags, *named]
-
-
-def _from_sequences(name: str, users: list[str], items: list[str], tags: dict[str, list[str]]) -> RecordedData:
-    positions, counts = [], dict.fromkeys(users, 0)
-    for user in users:
-        positions.append(counts[user])
-        counts[user] += 1
-    interactions = ordered(users, items, positions)
-    return RecordedData(
-        name=name,
-        source="sequences",
-        interactions=interactions,
-        texts=[""] * len(interactions.item_ids),
-        tags=[tags.get(item, []) for item in interactions.item_ids],
-        has_times=False,
-    )

@@ -1,4 +1,4 @@
-"""The two real data sets convert row for row; skipped where they are not on this machine, as they may not be redistributed."""
+"""The real data sets convert row for row; skipped where they are not on this machine, as they may not be redistributed."""
 
 from collections import Counter
 from pathlib import Path
@@ -85,3 +85,15 @@ def test_online_retail_converts_whole() -> None:
     locations = {user.user_id: user.location for user in data.attributes()}
     assert len(locations) == len(data.user_ids()) == 4372 and locations["12347"] == "Iceland"
     assert len(data.bad_rows) == 0
+
+
+def test_beauty_converts_whole() -> None:
+    data = dataset("amazon-beauty-s3rec")
+    assert data.mapping_source == "amazon-beauty-s3rec" and not data.has_times
+    events = list(data.events())
+    assert len(events) == 198_502 and len({event.event_id for event in events}) == len(events)
+    assert {(event.type, event.domain) for event in events} == {("purchase", "ecommerce")}
+    items = items_of(data)
+    assert len(items) == 12_101 and {event.item_id for event in events} == items.keys()
+    assert items["83"].title == "83" and items["83"].tags == ["4", "5", "6"]
+    assert len(data.user_ids()) == 22_363 and len(data.bad_rows) == 0

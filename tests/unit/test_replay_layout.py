@@ -109,6 +109,26 @@ def test_bad_json_lines_are_left_out(tmp_path: Path) -> None:
     assert [row.line for row in data.bad_rows.first] == [4, 5, 7]
 
 
+def test_plain_sequences_become_messages_in_turns(tmp_path: Path) -> None:
+    with gzip.open(tmp_path / "sequences.txt.gz", "wt") as file:
+        file.write("u1 a b a\nu2 c\n")
+    (tmp_path / "item_attributes.json").write_text('{"a": [7, "soap"], "b": []}')
+    data = open_dataset(tmp_path)
+    events = [(one.user_id, one.item_id, one.type) for one in data.events()]
+    assert events == [("u1", "a", "view"), ("u2", "c", "view"), ("u1", "b", "view"), ("u1", "a", "view")]
+    assert [(one.title, one.tags, one.domain) for one in data.items()] == [
+        ("a", ["7", "soap"], "ecommerce"),
+        ("b", [], "ecommerce"),
+    ]
+    assert not data.has_times and len({one.event_id for one in data.events()}) == 4
+    (tmp_path / "portrait-mapping.toml").write_text('domain = "social"\n[events]\nconstant_type = "follow"\n')
+    told = open_dataset(tmp_path)
+    assert {one.type for one in told.events()} == {"follow"} and {one.domain for one in told.items()} == {"social"}
+    (tmp_path / "events.csv").write_text("user_id,event_time_ms,type\n")
+    with pytest.raises(ConfigError, match=r"has events\.csv and sequences\.txt\.gz"):
+        open_dataset(tmp_path)
+
+
 @settings(max_examples=60)
 @given(junk=st.binary(max_size=200))
 def test_no_bytes_in_the_middle_of_a_file_stop_a_replay(tmp_path_factory: pytest.TempPathFactory, junk: bytes) -> None:
@@ -216,7 +236,10 @@ def test_what_is_missing_is_named(tmp_path: Path) -> None:
     (tmp_path / "events.csv").write_text(csv_text(ROWS))
     with pytest.raises(ConfigError, match="has no items file"):
         open_dataset(tmp_path, "online-retail")
-    with pytest.raises(ConfigError, match="no mapping 'imdb': name a mapping file, or one of movielens-100k, online-retail"):
+    with pytest.raises(
+        ConfigError,
+        match="no mapping 'imdb': name a mapping file, or one of amazon-beauty-s3rec, movielens-100k, online-retail",
+    ):
         open_dataset(tmp_path, "imdb")
     (tmp_path / "events.jsonl").write_text("")
     with pytest.raises(ConfigError, match=r"has events\.csv and events\.jsonl"):
