@@ -82,19 +82,24 @@ class Dataset:
 
     @property
     def has_times(self) -> bool:
-        """Whether events say when they happened: plain sequences do not, nor does a file with one moment in it."""
-        return not is_sequence_file(self.events_file.path) and self.times.first_ms < self.times.last_ms
+        """Whether events say when they happened: plain sequences do not."""
+        return not is_sequence_file(self.events_file.path)
 
     def items(self) -> Iterator[Item]:
         """The catalogue, in the order of its file."""
         if self.items_file is not None:
             yield from converted(self.items_file, item_converter(self.mapping), self.bad_rows)
 
-    def attributes(self) -> Iterator[UserAttributes]:
-        """What users declared, as of the first event where the data does not say when; without those who declared nothing."""
+    def attributes(self, first_ms: int | None = None) -> Iterator[UserAttributes]:
+        """What users declared; without those who declared nothing.
+
+        Where the data does not say when: at `first_ms`, by default that of the first event, which takes a pass over the file.
+        """
         if self.users_file is None:
             return
-        for declared in converted(self.users_file, user_converter(self.mapping, self.times.first_ms), self.bad_rows):
+        for declared in converted(
+            self.users_file, user_converter(self.mapping, self.times.first_ms if first_ms is None else first_ms), self.bad_rows
+        ):
             if declared.model_dump(exclude={"user_id", "updated_at_ms"}, exclude_defaults=True):
                 yield declared
 

@@ -17,6 +17,7 @@ from deploy.recs.contender import Params
 from deploy.recs.cuts import PROTOCOLS, default_protocol, split_by, truncated
 from deploy.recs.figures import as_json, figures
 from deploy.recs.item_words import word_vectors
+from deploy.recs.kept_columns import kept_in
 from deploy.recs.line_up import chosen_models, line_up
 from deploy.recs.page import write_page
 from deploy.recs.recorded import RecordedData, read_folder
@@ -60,8 +61,9 @@ def run(asked: Asked) -> None:
     if not console.is_terminal:
         console = Console(highlight=False, markup=False, emoji=False, width=PLAIN_WIDTH)
     meter, began, steps = MachineMeter(), time.perf_counter(), Steps(console)
+    settings = load_settings()
     with steps.step(f"reading {asked.data}"):
-        data = read_folder(asked.data, asked.mapping)
+        data = read_folder(asked.data, asked.mapping, kept_in(settings))
     split = split_by(asked.protocol or default_protocol(data), data.interactions)
     if asked.truncate is not None:
         split = truncated(split, asked.truncate)
@@ -71,7 +73,7 @@ def run(asked: Asked) -> None:
     if all(one.missing is not None for one in outcomes):
         raise ConfigError("no model could be measured: " + "; ".join(f"{one.name}: {one.missing}" for one in outcomes))
     found = figures(outcomes, split, word_vectors(data.texts, data.tags))
-    page = asked.out or load_settings().runtime.folder / "eval" / f"recs-{data.name}-{split.protocol}.html"
+    page = asked.out or settings.runtime.folder / "eval" / f"recs-{data.name}-{split.protocol}.html"
     report = {
         "report": "eval-recs",
         **about,

@@ -20,6 +20,7 @@ from deploy.local.encoder_versions import RECORD, EncoderVersions
 from deploy.local.record import running_stack
 from deploy.machine import MachineMeter
 from deploy.recs.cuts import TIME_CUT, TIME_CUT_NEW_ITEMS, default_protocol, split_by
+from deploy.recs.kept_columns import kept_in
 from deploy.recs.ours.network import Fusion, NetworkShape
 from deploy.recs.ours.network_training import Schedule
 from deploy.recs.ours.portrait import earlier_windows
@@ -67,7 +68,8 @@ def run(asked: Asked) -> None:
     encoder = TextEncoder(settings, console.print)
     torch.set_num_threads(asked.threads or os.cpu_count() or 1)  # the encoder takes half the cores, as it does on Triton
     with steps.step("reading events, encoding items"):
-        material = read_material(from_dataset(dataset), encoder.encode, profiles)
+        keep_in = kept_in(settings) if asked.data is not None else None  # topics are a folder of Parquet already
+        material = read_material(from_dataset(dataset, keep_in), encoder.encode, profiles)
         encoder.keep()
     protocol, windows = newest_windows(material, settings.profiler.repeats == "learned")
     console.print(sentence(material, protocol, windows, seen), soft_wrap=True)

@@ -4,10 +4,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from deploy.recs.event_columns import TIE_SEED, columns_of, in_order
 from deploy.recs.interactions import Interactions
 from deploy.recs.recommender import Recommender
-from deploy.recs.recorded import ordered
-from schemas.messages import EVENT_TYPES
+from schemas.messages import BehaviorEvent
 
 DAY_MS = 86_400_000
 Event = tuple[str, str, int]
@@ -16,8 +16,27 @@ Event = tuple[str, str, int]
 def events(*rows: Event, types: Sequence[str] | None = None, sessions: Sequence[str] | None = None) -> Interactions:
     """(user, item, day) rows; all are purchases unless `types` says otherwise."""
     users, items, days = zip(*rows, strict=True)
-    codes = [1 + EVENT_TYPES.index(name) for name in types or ["purchase"] * len(rows)]  # type: ignore[arg-type]
-    return ordered(users, items, [day * DAY_MS for day in days], types=codes, sessions=sessions)
+    return ordered(users, items, [day * DAY_MS for day in days], types or ["purchase"] * len(rows), sessions)
+
+
+def ordered(
+    users: Sequence[str],
+    items: Sequence[str],
+    times_ms: Sequence[int],
+    types: Sequence[str],
+    sessions: Sequence[str] | None = None,
+    item_ids: Sequence[str] | None = None,
+    seed: int = TIE_SEED,
+) -> Interactions:
+    """Events as models get them."""
+    rows = zip(users, items, times_ms, types, sessions or [""] * len(users), strict=True)
+    recorded = (
+        BehaviorEvent.model_construct(
+            event_id="", user_id=user, item_id=item, event_time_ms=at, type=kind, session_id=session or None
+        )
+        for user, item, at, kind, session in rows
+    )
+    return in_order(columns_of(recorded), item_ids, seed)
 
 
 def named(data: Interactions, items: Sequence[int]) -> set[str]:

@@ -19,10 +19,10 @@ from deploy.recs.cuts import (
     validation_split,
 )
 from deploy.recs.interactions import Interactions
-from deploy.recs.recorded import RecordedData, ordered
+from deploy.recs.recorded import RecordedData
 from deploy.recs.split import Split
 from schemas.errors import ConfigError, PortraitError
-from tests.unit.recommendation_cases import DAY_MS, events, named
+from tests.unit.recommendation_cases import DAY_MS, events, named, ordered
 
 
 def answers(split: Split) -> dict[str, set[str]]:
@@ -132,11 +132,11 @@ def test_short_histories_keep_the_newest_events_and_the_questions() -> None:
 
 def test_events_of_one_moment_stand_in_an_order_without_meaning() -> None:
     items = [f"{number:03}" for number in range(200)]
-    one = ordered(["u"] * 200, items, [5] * 200)
-    other = ordered(["u"] * 200, items[::-1], [5] * 200)
+    one = ordered(["u"] * 200, items, [5] * 200, ["view"] * 200)
+    other = ordered(["u"] * 200, items[::-1], [5] * 200, ["view"] * 200)
     np.testing.assert_array_equal(one.items, other.items)
     assert abs(np.corrcoef(one.items, np.arange(200))[0, 1]) < 0.2
-    assert not np.array_equal(one.items, ordered(["v"] * 200, items, [5] * 200).items)
+    assert not np.array_equal(one.items, ordered(["v"] * 200, items, [5] * 200, ["view"] * 200).items)
 
 
 def test_the_default_protocol_follows_the_data() -> None:

@@ -10,11 +10,12 @@ import numpy.typing as npt
 from deploy.recs.interactions import Floats
 from deploy.recs.ours.network import NetworkShape
 from deploy.recs.ours.network_training import Schedule
-from deploy.recs.recorded import RecordedData, ordered
+from deploy.recs.recorded import RecordedData
 from deploy.training.learning import Recipe
 from deploy.training.material import Material, read_material
-from schemas.messages import EVENT_TYPES, Item, UserAttributes
+from schemas.messages import Item, UserAttributes
 from schemas.tensors import DEMOGRAPHICS_DIM, EMBEDDING_DIM
+from tests.unit.recommendation_cases import ordered
 
 GROUPS, EACH, USERS, EVENTS = 5, 24, 150, 8
 ROUND = 4
@@ -64,12 +65,11 @@ def recorded(repeats: bool = False) -> RecordedData:
             times.append(1_700_000_000_000 + step * DAY_MS)
     catalogue = {one.item_id: one for one in (item(group, number) for group in range(GROUPS) for number in range(EACH))}
     item_ids = sorted(catalogue)
-    play = 1 + EVENT_TYPES.index("play")
     declared = UserAttributes(user_id="u0", updated_at_ms=1_700_000_000_000, age=30, gender="female")
     return RecordedData(
         name="walks",
         source="made up",
-        interactions=ordered(users, items, times, types=[play] * len(users), item_ids=item_ids),
+        interactions=ordered(users, items, times, types=["play"] * len(users), item_ids=item_ids),
         texts=[catalogue[item_id].title for item_id in item_ids],
         tags=[catalogue[item_id].tags for item_id in item_ids],
         has_times=True,
