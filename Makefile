@@ -7,7 +7,7 @@ LOCKS := deploy/requirements
 export PYTHONUNBUFFERED := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check chaos bench-core bench-latency bench-scale bench-poison bench-gate bench-lists bench-encoder bench-feedback bench-llm bench-llm-gpu eval-recs-peers ci lock clean
+.PHONY: help setup demo test check chaos bench-core bench-latency bench-scale bench-poison bench-gate bench-lists bench-refresh bench-encoder bench-feedback bench-llm bench-llm-gpu eval-recs-peers ci lock clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -64,6 +64,9 @@ bench-gate: setup  ## LLM calls a 100 events, and changes of interest that texts
 
 bench-lists: setup  ## retrieval, ranking and policy per user; what the index finds; memory of a million items
 	$(BIN)/python -m tests.benchmarks.bench_lists $(if $(QUICK),--large 0) $(if $(SEED),--seed $(SEED))
+
+bench-refresh: setup  ## users refreshed a second by the clock, from events to lists, on DATA=folder; train user_encoder first
+	$(BIN)/python -m tests.benchmarks.bench_refresh --data $(DATA)
 
 bench-encoder: setup  ## the learned user_encoder through Triton against the same artefact called directly; train one first
 	$(BIN)/python -m tests.benchmarks.bench_encoder

@@ -273,7 +273,7 @@ class Reason(Message):
 class RecommendedItem(Message):
     """One place in a list. `sources` say which searches found the item.
 
-    `propensity` is the chance that this item stood at this place of the main list, where some places are left to chance.
+    `propensity` is the chance that this item stood at this place of its list, where some places are left to chance.
     """
 
     item_id: Identifier

@@ -8,7 +8,7 @@ import os
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from schemas.errors import ConfigError
@@ -139,7 +139,7 @@ class ProfilerSettings(Group):
         "never",
         description="what users met before: never in lists, or where user_encoder learned that people take things again",
     )
-    explore_share: float = Field(0.0, ge=0, le=0.5, description="share of the main list drawn by chance from all items")
+    explore_share: float = Field(0.0, ge=0, le=0.5, description="share of each list drawn by chance from all items")
     check_every_s: float = Field(
         10.0, ge=0, description="seconds between two checks of a few lists against a fresh, exact computation; 0: never"
     )
@@ -157,6 +157,13 @@ class ProfilerSettings(Group):
     refresh_age_h: float = Field(24.0 * 180, gt=0, description="age of a text, in event time, that asks for a new one")
     refresh_grown_events: int = Field(150, ge=1, description="new events that ask for a new text though nothing changed")
     request_timeout_s: float = Field(300.0, gt=0, description="a request not answered by then may be repeated")
+
+    @field_validator("surfaces")
+    @classmethod
+    def _not_the_main_list(cls, surfaces: dict[str, int]) -> dict[str, int]:
+        if "main" in surfaces:
+            raise ValueError("`main` is the list of no surface, whose size is top_k: name the surface otherwise")
+        return surfaces
 
 
 class SearchSettings(Group):

@@ -7,17 +7,18 @@ from schemas.messages import RecommendedItem
 
 
 class Mixer:
-    """Of a batch of users, what was drawn and by which seeds."""
+    """Of the lists of one surface, or the main ones, of a batch of users: what was drawn, and by which seeds."""
 
-    def __init__(self, draws: Draws, seeds: Sequence[int]) -> None:
-        self._chance, self._seeds = draws.chance, seeds
+    def __init__(self, draws: Draws) -> None:
+        self._chance = draws.chance
+        self._seeds: list[int] = draws.seeds.tolist()
         self._wanted: list[int] = draws.wanted.tolist()
         self._open_items: list[int] = draws.open_items.tolist()
 
     def mixed(
         self, user: int, ranked: Sequence[RecommendedItem], drawn: Sequence[RecommendedItem], pinned: Collection[str]
     ) -> list[RecommendedItem]:
-        """The user's main list: `ranked`, in which what is `pinned` keeps its place, with `drawn` in place of the last ones.
+        """The user's list: `ranked`, in which what is `pinned` keeps its place, with `drawn` in place of the last ones.
 
         Each item has its `propensity`: that of standing just there, had the dice fallen otherwise. Pinned ones have 1. No item
         has one where less was drawn than was to be: of a large catalogue hardly anything of which may be shown to the user.
@@ -26,7 +27,7 @@ class Mixer:
         if not free:
             return [_told(item, 1.0) for item in ranked]
         drawn_enough = len(drawn) >= min(self._wanted[user], len(free), self._open_items[user])
-        [order] = places_by_chance([self._seeds[user]], len(free))
+        order = places_by_chance(self._seeds[user], len(free))
         here = dict(zip(order, drawn, strict=False))
         rest = iter(enumerate(ranked[place] for place in free))
         mixed = [_told(item, 1.0) for item in ranked]

@@ -5,7 +5,7 @@ other lists would have been worth, and how much a place alone does (docs/feedbac
 """
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from math import comb
 from typing import NamedTuple
@@ -18,6 +18,7 @@ from consumers.lists.candidates import RowMarks
 from consumers.lists.people import People
 from consumers.lists.shelf import Shelf
 
+Seeds = npt.NDArray[np.uint64]
 TRIES = 12
 """Items drawn for each one needed, as some may not be shown."""
 ALL_IN_ORDER = 1024
@@ -27,13 +28,15 @@ ALL_IN_ORDER = 1024
 class Draws(NamedTuple):
     """`rows` [users, m] drawn by `chance` from all that may be shown, in the order of the draw, -1 where there is none.
 
-    `wanted` [users] is how many of them the list shows, and `open_items` [users] from how many they were drawn.
+    `wanted` [users] is how many of them the list shows, and `open_items` [users] from how many they were drawn. All that
+    follows from `seeds` [users].
     """
 
     chance: "Chance"
     rows: Rows
     wanted: npt.NDArray[np.int64]
     open_items: npt.NDArray[np.int64]
+    seeds: "Seeds"
 
 
 class Chance(NamedTuple):
@@ -54,33 +57,44 @@ class Chance(NamedTuple):
 
 
 def chance_of(user_id: str, state_version: int) -> int:
-    """A number below 2**64 that decides what is left to chance in the list of this version of a user's state."""
+    """A number below 2**64 that decides what is left to chance in the lists of this version of a user's state."""
     key = f"{state_version}:{user_id}".encode("utf-8", "surrogatepass")
     return int.from_bytes(hashlib.blake2b(key, digest_size=8).digest(), "little")
 
 
-def draw(users: People, shelf: Shelf, chance: Chance, top_k: int, catalogue: Catalogue) -> Draws:
-    """Items drawn from all that may be shown, each as likely as any other: enough even if `top_k` of them are listed anyway.
+def draws_of(users: People, shelf: Shelf, share: float, sizes: Mapping[str, int], catalogue: Catalogue) -> dict[str, Draws]:
+    """Of the list of each name and size: items drawn from all that may be shown, each as likely as any other.
 
-    The draw depends on seed and item ids, not on rows, so that a catalogue that came in another order gives the same.
+    A draw depends on seed, name and item ids, not on rows, so that a catalogue that came in another order gives the same.
     """
-    seeds = np.array(users.seeds, np.uint64)
-    wanted = chance.low + (_uniform(seeds) < chance.odds).astype(np.int64)
-    shown = int(shelf.shown.sum())
+    if not share:
+        return {}
     blocked = [np.unique(own[shelf.shown[own]]).size for own in users.blocked]
-    open_items = shown - np.array(blocked, np.int64)
-    needed = int(wanted.max(initial=0)) + top_k
+    open_items = int(shelf.shown.sum()) - np.array(blocked, np.int64)
     in_order = np.argsort(catalogue.tie_break)
     in_order = in_order[shelf.shown[in_order]]
+    seeds = np.array(users.seeds, np.uint64)
+    marks = RowMarks(len(catalogue))
+
+    def drawn(name: str, size: int) -> Draws:
+        chance, own = Chance.of(share, size), seeds ^ np.uint64(chance_of(name, 0))
+        wanted = chance.low + (_uniform(own) < chance.odds).astype(np.int64)
+        needed = int(wanted.max(initial=0)) + size  # enough even if as many as the list holds are in it anyway
+        rows = _in_an_order_by_chance(in_order, own, needed)
+        good = shelf.shown[rows] & ~marks.among(rows, users.blocked)
+        good &= np.cumsum(good, axis=1) <= needed
+        first = np.argsort(~good, axis=1, kind="stable")[:, :needed]
+        found = np.where(np.take_along_axis(good, first, axis=1), np.take_along_axis(rows, first, axis=1), -1)
+        return Draws(chance, found, wanted, open_items, own)
+
+    return {name: drawn(name, size) for name, size in sizes.items()}
+
+
+def _in_an_order_by_chance(in_order: Rows, seeds: Seeds, needed: int) -> Rows:
+    """Rows [users, m], all of few and some, perhaps with repeats, of many."""
     if len(in_order) <= ALL_IN_ORDER:
-        rows = in_order[np.argsort(_mixed(seeds, len(in_order)), axis=1, kind="stable")]
-    else:
-        rows = in_order[(_mixed(seeds, TRIES * needed) % np.uint64(len(in_order))).astype(np.int64)]
-    good = shelf.shown[rows] & ~RowMarks(len(catalogue)).among(rows, users.blocked)
-    good &= np.cumsum(good, axis=1) <= needed
-    first = np.argsort(~good, axis=1, kind="stable")[:, :needed]
-    drawn = np.where(np.take_along_axis(good, first, axis=1), np.take_along_axis(rows, first, axis=1), -1)
-    return Draws(chance, drawn, wanted, open_items)
+        return in_order[np.argsort(_mixed(seeds, len(in_order)), axis=1, kind="stable")]
+    return in_order[(_mixed(seeds, TRIES * needed) % np.uint64(len(in_order))).astype(np.int64)]
 
 
 def taken_draws(draws: Draws, listed: Sequence[Rows]) -> list[list[int]]:
@@ -94,10 +108,10 @@ def taken_draws(draws: Draws, listed: Sequence[Rows]) -> list[list[int]]:
     return taken
 
 
-def places_by_chance(seeds: Sequence[int], places: int) -> list[list[int]]:
-    """The places of a list in an order drawn for each user: the first ones are left to chance."""
-    keys = _mixed(np.array(seeds, np.uint64) ^ np.uint64(0x6C62272E07BB0142), places)
-    order: list[list[int]] = np.argsort(keys, axis=1, kind="stable").tolist()
+def places_by_chance(seed: int, places: int) -> list[int]:
+    """The places of a list in an order drawn for its user: the first ones are left to chance."""
+    keys = _mixed(np.array([seed], np.uint64) ^ np.uint64(0x6C62272E07BB0142), places)
+    order: list[int] = np.argsort(keys[0], kind="stable").tolist()
     return order
 
 
@@ -124,7 +138,7 @@ def ranked_propensity(chance: Chance, places: int, open_items: int, rank: int, p
     return found
 
 
-def _mixed(seeds: npt.NDArray[np.uint64], count: int) -> npt.NDArray[np.uint64]:
+def _mixed(seeds: Seeds, count: int) -> npt.NDArray[np.uint64]:
     """Numbers [users, count] that look random: splitmix64, started at each seed."""
     mixed: npt.NDArray[np.uint64] = seeds[:, None] + np.arange(1, count + 1, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15)
     mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
@@ -133,6 +147,6 @@ def _mixed(seeds: npt.NDArray[np.uint64], count: int) -> npt.NDArray[np.uint64]:
     return mixed
 
 
-def _uniform(seeds: npt.NDArray[np.uint64]) -> npt.NDArray[np.float64]:
+def _uniform(seeds: Seeds) -> npt.NDArray[np.float64]:
     uniform: npt.NDArray[np.float64] = _mixed(seeds ^ np.uint64(0xD1B54A32D192ED03), 1)[:, 0] / 2.0**64
     return uniform

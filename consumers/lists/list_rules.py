@@ -9,12 +9,15 @@ from consumers.statements.interests import InterestRules
 from schemas.messages import Language
 from schemas.settings import Settings
 
+MAIN = "main"
+"""The name under which rules know the list that is of no surface."""
+
 
 @dataclass(frozen=True)
 class ListRules:
     """How lists are made. `diversity` is a dial in 0..1: 0 is by score alone.
 
-    `explore` is the share of a list left to chance, `surfaces` the sizes of lists beside the main one, and `scan_up_to` the
+    `explore` is the share of each list left to chance, `surfaces` the sizes of lists beside the main one, and `scan_up_to` the
     size of a catalogue up to which every item is scored: beyond it, those that a source gives.
     With `repeats` lists may hold what a user took before, if the ranker was trained for it.
     """
@@ -48,6 +51,11 @@ class ListRules:
         )
 
     @property
+    def sizes(self) -> dict[str, int]:
+        """Length of every list that is made, by its name; the main one comes first."""
+        return {MAIN: self.top_k, **self.surfaces}
+
+    @property
     def longest(self) -> int:
         """Length of the longest list that is made."""
-        return max([self.top_k, *self.surfaces.values()])
+        return max(self.sizes.values())

@@ -11,12 +11,12 @@ from consumers.lists import sources
 from consumers.lists.candidates import Candidates, Offer, Source, merge
 from consumers.lists.concepts import NO_CONCEPTS, Concepts
 from consumers.lists.details import context_of, details_of
-from consumers.lists.exploration import Chance, Draws, draw
+from consumers.lists.exploration import Draws, draws_of
 from consumers.lists.features import profile_vectors
 from consumers.lists.list_rules import ListRules as ListRules
 from consumers.lists.offered import Offered
 from consumers.lists.people import People, people
-from consumers.lists.places import MAIN, UserLists, Writer, choose_places, features_at
+from consumers.lists.places import UserLists, Writer, choose_places, features_at
 from consumers.lists.ranking import FEATURES, PlainRanker, Ranker, combine, name_matches, row_matches, vector_matches
 from consumers.lists.reasons import Teller
 from consumers.lists.rules import RowRules, RuleBook
@@ -158,7 +158,7 @@ class ListMaker:
             if len(hidden):
                 users.blocked[user] = np.concatenate([users.blocked[user], hidden])
         concept_tastes = self._concepts.tastes(users.liked, users.liked_weights)
-        draws = draw(users, shelf, Chance.of(rules.explore, rules.top_k), rules.top_k, catalogue) if rules.explore else None
+        draws = draws_of(users, shelf, rules.explore, rules.sizes, catalogue)
         candidates = self.retrieve(users, concept_tastes, shelf, searched, draws, also)
         features = self.features(candidates, users, concept_tastes, shelf)
         return Offered(users, shelf, concept_tastes, candidates, features, draws)
@@ -195,12 +195,12 @@ class ListMaker:
         concept_tastes: Sequence[Mapping[str, float]],
         shelf: Shelf,
         searched: "Future[Offer] | None",
-        draws: Draws | None,
+        draws: Mapping[str, Draws],
         also: Rows | None = None,
     ) -> Candidates:
         """What the sources offer these users, without what they may not be shown; `searched` is the index's offer, if any.
 
-        `draws` are what is left to chance, if anything is; `also` are more rows, of no source.
+        `draws` are what is left to chance, by list; `also` are more rows, of no source.
         """
         rules, catalogue = self.rules, self._catalogue
         offers = [
@@ -211,8 +211,7 @@ class ListMaker:
             sources.again(users, shelf),
             self._pinned(users, shelf),
         ]
-        if draws is not None:
-            offers.append(Offer(Source.EXPLORATION, draws.rows))
+        offers += [Offer(Source.EXPLORATION, drawn.rows) for drawn in draws.values()]
         if also is not None:
             offers.append(Offer(Source(0), also))
         if self._concepts:
@@ -250,7 +249,7 @@ class ListMaker:
         return features
 
     def _pinned(self, users: People, shelf: Shelf) -> Offer:
-        pins = {pin.item_id for name in (MAIN, *self.rules.surfaces) for pin in self._row_rules.pins(name, shelf.now_ms)}
+        pins = {pin.item_id for name in self.rules.sizes for pin in self._row_rules.pins(name, shelf.now_ms)}
         rows = self._catalogue.rows(sorted(pins))
         rows = rows[rows >= 0]
         rows = rows[shelf.shown[rows]]

@@ -11,11 +11,14 @@ from consumers.lists.shelf import Shelf
 
 
 class Offered(NamedTuple):
-    """The candidates of a block of users, their `features` [users, n, len(FEATURES)], and `draws`, what is left to chance."""
+    """The candidates of a block of users, and their `features` [users, n, len(FEATURES)].
+
+    `draws` are what is left to chance in the list of each name; empty where nothing is.
+    """
 
     users: People
     shelf: Shelf
     concept_tastes: Sequence[Mapping[str, float]]
     candidates: Candidates
     features: Floats
-    draws: Draws | None
+    draws: Mapping[str, Draws]

@@ -1,6 +1,6 @@
 """From scored candidates to lists: which of them each surface shows, in which order, and why."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -12,7 +12,7 @@ from consumers.lists.candidates import NAMES, Candidates, Source
 from consumers.lists.chance_places import Mixer
 from consumers.lists.diversity import Cap, Diversity, Pool, choose
 from consumers.lists.exploration import Draws, taken_draws
-from consumers.lists.list_rules import ListRules
+from consumers.lists.list_rules import MAIN, ListRules
 from consumers.lists.offered import Offered
 from consumers.lists.reasons import Listener, Teller, Told, nearest_liked, notable_parts, reasons
 from consumers.lists.rules import Pin, RowRules
@@ -21,10 +21,6 @@ from schemas.messages import Language, RecommendedItem, SourceName
 from schemas.state import UserState
 
 EXPLORATION = int(Source.EXPLORATION)
-MAIN = "main"
-"""The name under which rules know the list that is of no surface."""
-EXPLORED = ""
-"""No surface's name: what was drawn for the main list."""
 SOURCE_NAMES: dict[int, list[SourceName]] = {
     bits: [NAMES[source] for source in Source if bits & source]  # type: ignore[misc]
     for bits in range(2 ** len(Source))
@@ -39,23 +35,27 @@ class UserLists(NamedTuple):
 
 
 class Surface(NamedTuple):
-    """What one surface shows: `shown` [users, m] marks places of `Chosen.places`; `pins` by row."""
+    """What one surface shows, or with `drawn` what was drawn for it; of the main list too.
+
+    `shown` [users, m] marks places of `Chosen.places`; `pins` by row.
+    """
 
     name: str
     shown: "np.ndarray[tuple[int, ...], np.dtype[np.bool_]]"
     pins: dict[int, Pin]
+    drawn: bool = False
 
 
 class Chosen(NamedTuple):
     """Candidates that some surface shows: `places` [users, m] among all candidates, -1 where there is none, and their data.
 
-    With exploration the surface EXPLORED has what was drawn, and `draws` says from how many.
+    With exploration `draws` says of each list from how many its own were drawn.
     """
 
     places: Rows
     shown: Candidates
     surfaces: list[Surface]
-    draws: Draws | None
+    draws: Mapping[str, Draws]
 
 
 def choose_places(
@@ -81,19 +81,23 @@ def choose_places(
     caps = [Cap(groups, most) for groups, most in row_rules.caps(pool.rows)]
     diversity = Diversity(rules.diversity, rules.diversity_method)
     surfaces = []
-    for name, size in ((MAIN, rules.top_k), *rules.surfaces.items()):
+    for name, size in rules.sizes.items():
         pins = _pins_by_row(row_rules, name, offered.shelf, catalogue)
         forced = np.isin(pool.rows, list(pins))
         taken = choose(Pool(pool.rows, scores, forced, vectors), size, diversity, caps)
         shown = np.zeros((len(taken), pool.rows.shape[1] + 1), np.bool_)
         np.put_along_axis(shown, taken, True, axis=1)  # -1 marks the column that is cut off
         surfaces.append(Surface(name, shown[:, :-1] & (pool.rows >= 0), pins))
-    if draws is None:
-        return _narrowed(pool_places, pool, surfaces, None)
-    listed = [own[there] for own, there in zip(pool.rows, surfaces[0].shown, strict=True)]
-    draws = draws._replace(open_items=draws.open_items - [len(own) for own in listed])
-    places = np.concatenate([pool_places, _drawn_places(candidates, taken_draws(draws, listed))], axis=1)
-    return _narrowed(places, candidates.taken(np.maximum(places, 0)), _with_drawn(surfaces, places, pool_places), draws)
+    if not draws:
+        return _narrowed(pool_places, pool, surfaces, {})
+    left, columns = {}, [pool_places]
+    for surface in surfaces:
+        listed = [own[there] for own, there in zip(pool.rows, surface.shown, strict=True)]
+        drawn = draws[surface.name]
+        left[surface.name] = drawn._replace(open_items=drawn.open_items - [len(rows) for rows in listed])
+        columns.append(_drawn_places(candidates, taken_draws(drawn, listed)))
+    places = np.concatenate(columns, axis=1)
+    return _narrowed(places, candidates.taken(np.maximum(places, 0)), _with_drawn(surfaces, columns), left)
 
 
 def _drawn_places(candidates: Candidates, drawn: Sequence[Sequence[int]]) -> Rows:
@@ -104,23 +108,24 @@ def _drawn_places(candidates: Candidates, drawn: Sequence[Sequence[int]]) -> Row
     return found
 
 
-def _with_drawn(surfaces: Sequence[Surface], places: Rows, pool_places: Rows) -> list[Surface]:
-    """The surfaces over the pool and what was drawn beside it, and one more that shows just that."""
-    width = pool_places.shape[1]
-    none = np.zeros((len(places), places.shape[1] - width), np.bool_)
-    wider = [Surface(one.name, np.concatenate([one.shown, none], axis=1), one.pins) for one in surfaces]
-    drawn = places >= 0
-    drawn[:, :width] = False
-    return [*wider, Surface(EXPLORED, drawn, {})]
+def _with_drawn(surfaces: Sequence[Surface], columns: Sequence[Rows]) -> list[Surface]:
+    """The surfaces over all columns, of the pool and of what was drawn for each; and as many that show what was drawn."""
+    there = [column >= 0 for column in columns]
+    none = [np.zeros_like(one) for one in there]
+    wider = [one._replace(shown=np.concatenate([one.shown, *none[1:]], axis=1)) for one in surfaces]
+    for number, surface in enumerate(surfaces, start=1):
+        shown = np.concatenate([*none[:number], there[number], *none[number + 1 :]], axis=1)
+        wider.append(Surface(surface.name, shown, {}, drawn=True))
+    return wider
 
 
-def _narrowed(pool_places: Rows, pool: Candidates, surfaces: list[Surface], draws: Draws | None) -> Chosen:
+def _narrowed(pool_places: Rows, pool: Candidates, surfaces: list[Surface], draws: Mapping[str, Draws]) -> Chosen:
     """Without the candidates that no surface shows."""
     anywhere = np.logical_or.reduce([surface.shown for surface in surfaces])
     width = max(1, int(anywhere.sum(axis=1).max(initial=0)))
     kept = np.argsort(~anywhere, axis=1, kind="stable")[:, :width]
     there = np.take_along_axis(anywhere, kept, axis=1)
-    narrowed = [Surface(surface.name, np.take_along_axis(surface.shown, kept, axis=1), surface.pins) for surface in surfaces]
+    narrowed = [surface._replace(shown=np.take_along_axis(surface.shown, kept, axis=1)) for surface in surfaces]
     places = np.where(there, np.take_along_axis(pool_places, kept, axis=1), -1)
     shown = pool.taken(kept)
     shown = Candidates(np.where(there, shown.rows, -1), shown.sources, shown.closeness, shown.origins)
@@ -148,10 +153,10 @@ class Writer:
     def __init__(
         self, chosen: Chosen, scores: Floats, features: Floats, parts: Floats, offered: Offered, teller: Teller
     ) -> None:
-        draws, users = chosen.draws, offered.users
-        self._mixer = Mixer(draws, users.seeds) if draws is not None else None
+        users = offered.users
+        self._mixers = {name: Mixer(draws) for name, draws in chosen.draws.items()}
         self._users, self._concept_tastes, self._teller = users, offered.concept_tastes, teller
-        self._surfaces = [(surface.name, surface.pins, surface.shown.tolist()) for surface in chosen.surfaces]
+        self._surfaces = [(surface, surface.shown.tolist()) for surface in chosen.surfaces]
         self._rows: list[list[int]] = chosen.shown.rows.tolist()
         self._bits: list[list[int]] = chosen.shown.sources.tolist()
         self._origins: list[list[int]] = chosen.shown.origins.tolist()
@@ -163,25 +168,23 @@ class Writer:
         """The lists of one user of the batch, by their place."""
         made: dict[tuple[int, bool, str | None], RecommendedItem] = {}
         listener = self._listener(user)
-        by_surface = {}
-        drawn: list[RecommendedItem] = []
-        for name, pins, shown in self._surfaces:
-            found = []
+        lists: dict[str, list[RecommendedItem]] = {}
+        pinned: dict[str, set[str]] = {}
+        for surface, shown in self._surfaces:
+            name, found = surface.name, []
             for at, is_shown in enumerate(shown[user]):
                 if is_shown:
-                    pin = pins.get(self._rows[user][at])
-                    key = at, name == EXPLORED, pin.name if pin else None
+                    pin = surface.pins.get(self._rows[user][at])
+                    key = at, surface.drawn, pin.name if pin else None
                     if key not in made:
                         made[key] = self._item(user, *key, listener)
                     found.append((pin, made[key]))
-            if name == EXPLORED:
-                drawn = [item for _, item in found]
+            if surface.drawn:
+                lists[name] = self._mixers[name].mixed(user, lists[name], [item for _, item in found], pinned[name])
             else:
-                by_surface[name] = _in_order(found)
-        main = by_surface.pop(MAIN)
-        if self._mixer is not None:
-            main = self._mixer.mixed(user, main, drawn, {pin.item_id for pin in self._surfaces[0][1].values()})
-        return UserLists(main, by_surface)
+                lists[name] = _in_order(found)
+                pinned[name] = {pin.item_id for pin in surface.pins.values()}
+        return UserLists(lists.pop(MAIN), lists)
 
     def _listener(self, user: int) -> Listener:
         users, state = self._users, self._users.states[user]

@@ -102,6 +102,7 @@ def policy(
     attribution_s: Annotated[
         float, typer.Option(min=0, help="an event without a list_id clicks a list seen at most so many seconds before")
     ] = 3600.0,
+    surface: Annotated[str | None, typer.Option(help="judge the lists of this surface; default: the main list")] = None,
     seed: Annotated[int, typer.Option(help="of the intervals' draws")] = 0,
 ) -> None:
     """What lists were worth that users saw, and what other lists would have been: IPS and SNIPS from logged propensities.
@@ -112,4 +113,4 @@ def policy(
     """
     from deploy.feedback.run import run
 
-    run(data, attribution_s, seed)
+    run(data, attribution_s, seed, surface)

@@ -33,8 +33,8 @@ from schemas.settings import load_settings
 PLAIN_WIDTH = 120
 
 
-def run(data: Path | None, attribution_s: float, seed: int) -> None:
-    """Estimate from this folder's files, or from the topics; the last line printed is JSON.
+def run(data: Path | None, attribution_s: float, seed: int, surface: str | None = None) -> None:
+    """Estimate from this folder's files, or from the topics, for one surface; the last line printed is JSON.
 
     Raises:
         ConfigError: nothing was seen whose list is known.
@@ -43,7 +43,7 @@ def run(data: Path | None, attribution_s: float, seed: int) -> None:
     if not console.is_terminal:
         console = Console(highlight=False, markup=False, width=PLAIN_WIDTH)
     log = read_files(data) if data is not None else read_topics(running_stack(load_settings()))
-    found = joined(log.lists, log.impressions, log.events, attribution_s)
+    found = joined(log.lists, log.impressions, log.events, attribution_s, surface)
     if not found.lists:
         why = "; ".join(f"{count} {reason}" for reason, count in found.left_out.items())
         raise ConfigError(
@@ -52,7 +52,7 @@ def run(data: Path | None, attribution_s: float, seed: int) -> None:
         )
     report = figures(found, log, seed)
     _print(report, console)
-    print(json.dumps({"report": "eval-policy", **report}, ensure_ascii=False))
+    print(json.dumps({"report": "eval-policy", "surface": surface, **report}, ensure_ascii=False))
 
 
 def figures(found: Joined, log: PolicyLog, seed: int) -> dict[str, Any]:

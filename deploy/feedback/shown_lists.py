@@ -1,10 +1,10 @@
 """Lists that users saw, with what they clicked: joined from lists, impressions and events."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from schemas.messages import BehaviorEvent, Impression, Recommendations
+from schemas.messages import BehaviorEvent, Impression, Recommendations, RecommendedItem
 
 CLICKS = frozenset({"view", "click", "play", "like", "favorite", "share", "comment", "follow", "add_to_cart", "purchase"})
 """Events that say that a shown item was turned to."""
@@ -52,18 +52,20 @@ def joined(
     impressions: Iterable[Impression],
     events: Iterable[BehaviorEvent],
     attribution_s: float,
+    surface: str | None = None,
 ) -> Joined:
-    """Each impression of a main list with the clicks on it.
+    """Each impression of a list of this surface, by default of the main list, with the clicks on it.
 
-    An event with a list_id clicks that list; one without clicks the newest list in which its user saw the item within
-    `attribution_s` before. Only the first impression of a list counts, as propensities are those of being shown once.
+    An event with a list_id clicks that list, unless it names another of its surfaces; one without clicks the newest list in
+    which its user saw the item within `attribution_s` before. Only the first impression of a list counts, as propensities are
+    those of being shown once.
     """
     by_id = {found.list_id: found for found in lists if found.list_id is not None}
     found = Joined()
     seen: dict[str, Impression] = {}
     for impression in sorted(impressions, key=lambda one: (one.shown_at_ms, one.impression_id)):
-        if impression.surface is not None:
-            found.left_out["of another surface than the main list"] += 1
+        if impression.surface != surface:
+            found.left_out[f"of another surface than {surface or 'the main list'}"] += 1
         elif impression.list_id not in by_id:
             found.left_out["of a list that is no longer in the topic"] += 1
         elif by_id[impression.list_id].user_id != impression.user_id:
@@ -72,26 +74,31 @@ def joined(
             found.left_out["of a list seen before"] += 1
         else:
             seen[impression.list_id] = impression
-    clicks = _clicks(seen, events, attribution_s)
+    clicks = _clicks(seen, by_id, events, attribution_s)
     for list_id, impression in seen.items():
-        shown = _shown(by_id[list_id], impression, clicks[list_id])
+        published = _items_of(by_id[list_id], surface)
+        shown = _shown(published, impression, clicks[list_id])
         found.left_out["items that the list did not have there"] += len(impression.items) - len(shown)
         if shown:
-            published = by_id[list_id]
-            places, made_at_ms = len(published.items), published.generated_at_ms
-            by_chance = any(item.propensity is not None for item in published.items)
-            found.lists.append(ShownList(impression.user_id, places, impression.shown_at_ms, shown, made_at_ms, by_chance))
+            by_chance, made_at_ms = any(item.propensity is not None for item in published), by_id[list_id].generated_at_ms
+            found.lists.append(
+                ShownList(impression.user_id, len(published), impression.shown_at_ms, shown, made_at_ms, by_chance)
+            )
     found.left_out += Counter()  # drops zeros
     return found
 
 
-def _shown(published: Recommendations, impression: Impression, clicked: set[str]) -> list[ShownItem]:
+def _items_of(published: Recommendations, surface: str | None) -> Sequence[RecommendedItem]:
+    return published.items if surface is None else published.surfaces.get(surface, ())
+
+
+def _shown(published: Sequence[RecommendedItem], impression: Impression, clicked: set[str]) -> list[ShownItem]:
     """Items where the list had them: what a site moved elsewhere has no propensity."""
     shown = []
-    drawn = ["exploration" in place.sources for place in published.items]
+    drawn = ["exploration" in place.sources for place in published]
     for one in {item.position: item for item in impression.items}.values():
-        if one.position < len(published.items) and published.items[one.position].item_id == one.item_id:
-            place = published.items[one.position]
+        if one.position < len(published) and published[one.position].item_id == one.item_id:
+            place = published[one.position]
             shown.append(
                 ShownItem(
                     one.item_id,
@@ -106,7 +113,12 @@ def _shown(published: Recommendations, impression: Impression, clicked: set[str]
     return sorted(shown, key=lambda item: item.position)
 
 
-def _clicks(seen: dict[str, Impression], events: Iterable[BehaviorEvent], attribution_s: float) -> defaultdict[str, set[str]]:
+def _clicks(
+    seen: Mapping[str, Impression],
+    by_id: Mapping[str, Recommendations],
+    events: Iterable[BehaviorEvent],
+    attribution_s: float,
+) -> defaultdict[str, set[str]]:
     """Items clicked, by list."""
     by_user: defaultdict[str, list[tuple[int, str, frozenset[str]]]] = defaultdict(list)
     for list_id, impression in seen.items():
@@ -118,7 +130,8 @@ def _clicks(seen: dict[str, Impression], events: Iterable[BehaviorEvent], attrib
             continue
         if event.list_id is not None:
             known = seen.get(event.list_id)
-            if known is not None and known.user_id == event.user_id:
+            elsewhere = known is not None and event.surface != known.surface and event.surface in by_id[event.list_id].surfaces
+            if known is not None and known.user_id == event.user_id and not elsewhere:
                 clicks[event.list_id].add(event.item_id)
             continue
         within = [

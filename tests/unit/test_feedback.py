@@ -172,6 +172,38 @@ def test_what_cannot_be_judged_is_left_out_and_counted(log: tuple) -> None:
     assert found.left_out == {"items that the list did not have there": 1}
 
 
+def test_lists_of_a_surface_are_judged_by_themselves(log: tuple) -> None:
+    lists, impressions, _ = log
+    of_home = [
+        one.model_copy(update={"surfaces": {"home": one.items[::-1]}, "items": one.items[:2], "list_id": f"h{one.list_id}"})
+        for one in lists[:20]
+    ]
+    seen = [
+        one.model_copy(
+            update={
+                "impression_id": f"h{one.impression_id}",
+                "list_id": f"h{one.list_id}",
+                "surface": "home",
+                "items": [SeenItem(item_id=item.item_id, position=place) for place, item in enumerate(one.items[::-1])],
+            }
+        )
+        for one in impressions[:20]
+    ]
+    click = {"event_id": "x", "user_id": seen[0].user_id, "type": "click", "list_id": seen[0].list_id}
+    item_id, at_ms = seen[0].items[0].item_id, seen[0].shown_at_ms
+    here = BehaviorEvent(**click, item_id=item_id, event_time_ms=at_ms, surface="home")
+    anywhere = here.model_copy(update={"surface": "the app"})
+    elsewhere = here.model_copy(update={"surface": "sidebar"})
+    two = [one.model_copy(update={"surfaces": {**one.surfaces, "sidebar": one.items}}) for one in of_home]
+    for event, clicked in ((here, 1), (anywhere, 1), (elsewhere, 0)):
+        found = joined(two, [*impressions[:20], *seen], [event], HOUR_S, "home")
+        assert len(found.lists) == 20 and found.left_out == {"of another surface than home": 20}
+        assert {one.places for one in found.lists} == {PLACES}
+        assert [item.propensity for item in found.lists[0].items] == [item.propensity for item in lists[0].items[::-1]]
+        assert sum(item.clicked for one in found.lists for item in one.items) == clicked
+    assert not joined(two, seen, [here], HOUR_S, "nowhere").lists
+
+
 def test_without_chance_everything_has_propensity_one_and_nothing_is_said_of_places() -> None:
     seen = joined(*World(0.0).shown(2), HOUR_S)
     assert {item.propensity for one in seen.lists for item in one.items} == {1.0}

@@ -41,7 +41,8 @@ def test_where_less_was_drawn_than_was_to_be_no_propensity_is_told() -> None:
     ranked = [
         RecommendedItem(item_id=item_id, title="", score=1, reasons=[], sources=[]) for item_id in catalogue.item_ids[:3]
     ]
-    mixer = Mixer(Draws(Chance.of(0.5, 3), np.zeros((1, 0), np.int64), np.array([2]), np.array([30])), [7])
+    seeds = np.array([7], np.uint64)
+    mixer = Mixer(Draws(Chance.of(0.5, 3), np.zeros((1, 0), np.int64), np.array([2]), np.array([30]), seeds))
     assert [place.propensity for place in mixer.mixed(0, ranked, [], [])] == [None] * 3
     told = mixer.mixed(0, ranked, ranked[:2], [])
     assert all(place.propensity for place in told)

@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 
 from consumers.catalogue import Catalogue
 from consumers.lists.concepts import Concepts
-from consumers.lists.exploration import Chance, chance_of, ranked_propensity
 from consumers.lists.histories import Histories
 from consumers.lists.list_rules import ListRules
 from consumers.lists.lists import ListMaker
@@ -24,7 +23,6 @@ from schemas.messages import Item, RecommendedItem
 from schemas.state import Attributes, UserState
 from tests.unit.synthetic import (
     DAY_MS,
-    DIM,
     NOBODY,
     NOW_MS,
     RULES,
@@ -254,102 +252,6 @@ def test_a_user_from_whom_almost_all_is_kept_gets_what_is_left(searched: bool) -
         "sports-9",
         "travel-9",
     ]
-
-
-def test_exploration_follows_user_and_state_version_and_not_the_order_of_the_catalogue() -> None:
-    state = user(event("sports-0", "like"))
-    found = {}
-    for order in (1, -1):
-        catalogue, plain = Catalogue(DIM), shop()
-        for item_id in plain.item_ids[::order]:
-            add(catalogue, plain.items[item_id], topic_vector(item_id.split("-")[0], 0.1 * int(item_id[-1])))
-        making = maker(catalogue, explore=0.4)
-        for version in range(40):
-            places = made_for(state, topic_vector("sports"), making, chance_of("ann", version))
-            drawn = [place.item_id for place in places if "exploration" in kinds(place)]
-            assert len(places) == 5 and found.setdefault(version, drawn) == drawn
-    counts = [len(drawn) for drawn in found.values()]
-    assert 1.5 < np.mean(counts) <= 2.5 and len({tuple(drawn) for drawn in found.values()}) > 20
-    assert chance_of("ann", 3) != chance_of("ann", 4) != chance_of("bob", 4)
-
-
-def test_propensities_are_how_often_items_really_stand_there() -> None:
-    """Counted over many seeds, with a place that is pinned and items that may not be shown."""
-    catalogue = branded_shop()
-    book = RuleBook(pins=(Pin("hero", "cooking-3", 2),))
-    making = maker(catalogue, book=book, explore=0.5)  # of 5 places: 2 or 3
-    state = user(event("sports-0", "like"))
-    times: Counter[tuple[str, int]] = Counter()
-    told: dict[tuple[str, int], set[float]] = {}
-    rounds = 3000
-    vectors = vectors_of(*[topic_vector("sports")] * 250)
-    for start in range(0, rounds, 250):
-        seeds = [chance_of("ann", start + number) for number in range(250)]
-        for lists in making.make([state] * 250, vectors, NOW_MS, seeds):
-            assert len(lists.items) == 5 and len(set(ids(lists.items))) == 5
-            for place, shown in enumerate(lists.items):
-                assert shown.propensity is not None
-                times[shown.item_id, place] += 1
-                told.setdefault((shown.item_id, place), set()).add(round(shown.propensity, 9))
-    assert all(len(found) == 1 for found in told.values())  # one place of one item has one propensity
-    propensity = {key: next(iter(found)) for key, found in told.items()}
-    assert propensity["cooking-3", 1] == 1
-    for key, expected in propensity.items():
-        error = 4 * (expected * (1 - expected) / rounds) ** 0.5
-        assert times[key] / rounds == pytest.approx(expected, abs=error + 1e-9), key
-    ranked = [key for key in propensity if propensity[key] > 0.1]
-    assert len(ranked) >= 6  # the same ranked items, at several places each
-    for place in (0, 2, 3, 4):
-        seen = sum(propensity[key] for key in propensity if key[1] == place)
-        assert seen == pytest.approx(1, abs=0.05)  # what was never drawn is missing
-
-
-@pytest.mark.parametrize(("top_k", "share"), [(15, 0.5), (20, 0.5), (30, 0.5), (36, 0.4)])
-def test_as_many_are_drawn_as_propensities_say_though_the_list_is_most_of_the_catalogue(top_k: int, share: float) -> None:
-    catalogue = shop()
-    making = maker(catalogue, top_k=top_k, explore=share)
-    state = user(event("sports-0", "like"))
-    seeds = [chance_of("cid", number) for number in range(400)]
-    open_items = max(0, len(catalogue) - 1 - top_k)
-    lists = making.make([state] * 400, vectors_of(*[topic_vector("sports")] * 400), NOW_MS, seeds)
-    drawn = [sum("exploration" in kinds(place) for place in one.items) for one in lists]
-    assert set(drawn) <= {min(count, open_items) for count, _ in Chance.of(share, top_k).counts()}
-    assert np.mean(drawn) == pytest.approx(min(share * top_k, open_items), abs=0.15)
-    times: Counter[tuple[str, int]] = Counter()
-    propensity = {}
-    for one in lists:
-        for place, item_shown in enumerate(one.items):
-            times[item_shown.item_id, place] += 1
-            propensity[item_shown.item_id, place] = item_shown.propensity
-    for key, expected in propensity.items():
-        assert expected is not None and 0 < expected <= 1
-        assert times[key] / 400 == pytest.approx(expected, abs=5 * (expected * (1 - expected) / 400) ** 0.5 + 0.005), key
-
-
-def test_nothing_left_to_chance_says_nothing_of_it() -> None:
-    places = made_for(user(event("sports-0", "like")), topic_vector("sports"), maker(shop()))
-    assert {place.propensity for place in places} == {None}
-
-
-@given(st.integers(1, 12), st.floats(0, 0.5), st.integers(0, 11))
-def test_the_places_of_a_ranked_item_are_all_there_is_but_being_dropped(places: int, share: float, rank: int) -> None:
-    chance = Chance.of(share, places)
-    somewhere = sum(ranked_propensity(chance, places, 100, rank, place) for place in range(places))
-    kept = sum(odds for count, odds in chance.counts() if rank < places - min(count, places))
-    assert somewhere == pytest.approx(kept)
-
-
-def test_drawn_items_are_each_as_likely() -> None:
-    catalogue = shop()
-    making = maker(catalogue, explore=0.2)
-    state = user(event("sports-0", "like"))
-    seeds = [chance_of("bob", number) for number in range(2000)]
-    drawn: Counter[str] = Counter()
-    for lists in making.make([state] * 2000, vectors_of(*[topic_vector("sports")] * 2000), NOW_MS, seeds):
-        drawn.update(place.item_id for place in lists.items if "exploration" in kinds(place))
-    expected = sum(drawn.values()) / len(drawn)
-    assert len(drawn) == len(catalogue) - 1 - 5  # all but the one seen and the five ranked
-    assert all(count == pytest.approx(expected, abs=5 * expected**0.5) for count in drawn.values())
 
 
 def test_a_boost_lifts_and_says_so_and_burying_sinks_without_a_word() -> None:
