@@ -15,6 +15,9 @@ REACH = 10
 VISIT_MS = 30 * 60 * 1000
 """Takings of one item that are nearer to each other are of one visit: looked at, put into the basket and bought."""
 
+Event = BehaviorEvent | HistoryEvent
+"""As it was sent, or as a state keeps it."""
+
 
 class Taking(NamedTuple):
     """An event of a user on an item: one that speaks for it, if it has a positive weight."""
@@ -35,10 +38,10 @@ class Pair(NamedTuple):
 
 
 def learn_from(
-    users: Iterable[tuple[Sequence[BehaviorEvent], UserState]], catalogue: Catalogue, type_weights: Mapping[EventType, float]
+    users: Iterable[tuple[Sequence[Event], UserState]], catalogue: Catalogue, type_weights: Mapping[EventType, float]
 ) -> None:
-    """Let the catalogue learn from a micro-batch: of each user the new events, and the state that has them by now."""
-    events: list[BehaviorEvent] = []
+    """Let the catalogue learn of each user the new events, given with the state that has them by now."""
+    events: list[Event] = []
     pairs: list[Pair] = []
     visits: list[tuple[str, bool]] = []
     for new, state in users:
@@ -57,11 +60,11 @@ def learn_from(
     catalogue.returns.observe(catalogue.rows([item_id for item_id, _ in visits]), [again for _, again in visits])
 
 
-def history(new: Sequence[BehaviorEvent], state: UserState, type_weights: Mapping[EventType, float]) -> list[Taking]:
+def history(new: Sequence[Event], state: UserState, type_weights: Mapping[EventType, float]) -> list[Taking]:
     """What a user did on items, oldest first, with all that is new, though the state may have no room for it any more."""
     fresh = {event.event_id for event in new}
     kept = {event.event_id for event in state.events}
-    events: list[BehaviorEvent | HistoryEvent] = [*state.events]
+    events: list[Event] = [*state.events]
     if not fresh <= kept:
         events += [event for event in new if event.event_id not in kept]
         events.sort(key=lambda event: (event.event_time_ms, event.event_id))

@@ -30,6 +30,7 @@ from consumers.lists.site_files import site_text
 from consumers.lists.tag_vectors import TagVectors
 from consumers.meetings import learn_from
 from consumers.overlay import Touched, fold_batch
+from consumers.relearning import Relearning
 from consumers.runtime.processor import Batch, Output, Outputs, Record, StateKey
 from consumers.search.choice import vector_index
 from consumers.search.exact import ExactIndex
@@ -84,6 +85,7 @@ class Profiler:
         self._lists = list_maker(self._list_rules, self._catalogue, settings, index)
         exact = list_maker(self._list_rules, self._catalogue, settings, ExactIndex())
         self._check = ListCheck(exact, settings.profiler.check_every_s)
+        self._relearning = Relearning(self._catalogue, settings.fold.type_weights, time.monotonic)
         self._ranker_version: str | None = None
         self._tag_vectors = TagVectors(inference.encode_texts_soon)
         self._waiting_for_item = Awaited()
@@ -125,6 +127,7 @@ class Profiler:
         self._publish_lists(listed, outputs)
         for user in changed:
             self._request_profile(user, outputs)
+        self._relearning.go_on(batch)
         return outputs
 
     def _retract(self, user: Touched, outputs: Outputs) -> None:
@@ -253,7 +256,7 @@ class Profiler:
         pending.count()
         for user in pending.users:
             self._note(user)
-        learnt = ((user.events, user.state) for user in pending.users)
+        learnt = ((user.events, user.state) for user in pending.users if not self._relearning.awaits(user.key))
         learn_from(learnt, self._catalogue, self._settings.fold.type_weights)
         for key in pending.relisted:
             self._outdated.pop(key, None)

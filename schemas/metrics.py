@@ -48,6 +48,9 @@ LIST_SCORE_GAP = Histogram(
 PROFILE_REQUESTS = Counter("portrait_profile_requests", "Profiles asked for", ["reason"])
 CATALOG_ITEMS = Gauge("portrait_catalog_items", "Items with a vector in this worker's catalogue")
 ERASURES = Counter("portrait_erasures", "Users erased")
+USERS_RELEARNT = Counter(
+    "portrait_users_relearnt", "Users whose kept events taught this process anew what is popular and goes together"
+)
 
 # catalog
 ITEMS_ENCODED = Counter("portrait_items_encoded", "Items turned into vectors")

@@ -93,6 +93,11 @@ class Assignment:
         task = self.tasks.get(part.partition)
         return task is not None and self._runs(task) and part.topic in task.topics
 
+    @property
+    def served(self) -> frozenset[int]:
+        """Partition numbers that are restored and read."""
+        return frozenset(number for number, task in self.tasks.items() if self._runs(task))
+
     def parts(self) -> list[TopicPartition]:
         """Every input partition that is ours, read or not."""
         return [TopicPartition(topic, task.partition) for task in self.tasks.values() for topic in sorted(task.topics)]
@@ -101,14 +106,9 @@ class Assignment:
         return task.restored and self._whole(task)
 
     @property
-    def _serving(self) -> bool:
-        """Whether any partition is read; the others must not hold it up."""
-        return any(self._runs(task) for task in self.tasks.values())
-
-    @property
     def _busy(self) -> bool:
         """Whether any partition is read or restored."""
-        return self._serving or bool(self._restorer and self._restorer.restoring)
+        return bool(self.served) or bool(self._restorer and self._restorer.restoring)
 
     def _whole(self, task: Task) -> bool:
         """Whether every input of this partition number is ours; until then another worker may still commit on it."""
@@ -201,7 +201,7 @@ class Assignment:
 
     def _restore(self) -> None:
         """One slice while others are served, more of them while nobody is."""
-        serving = self._serving
+        serving = bool(self.served)  # the others must not hold it up
         until = 0.0 if serving else time.monotonic() + RESTORE_TURN_S
         while self._restorer is not None and self._restorer.restoring:
             try:

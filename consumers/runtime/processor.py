@@ -44,15 +44,23 @@ StateKey = tuple[int, str]
 """(partition, key): a key's state lives with the input partition that its key hashes to."""
 
 
+def _no_keys(partition: int) -> Sequence[str]:
+    return ()
+
+
 @dataclass(frozen=True)
 class Batch:
     """A micro-batch of records, each partition's in its order; empty when nothing new arrived within the poll.
 
-    `load` reads the committed states of keys of one partition; keys without a state are absent.
+    `load` reads the committed states of keys of one partition; keys without a state are absent. `partitions` are those that
+    are served now, so all their states are there; `sample` gives keys of one of them that have a state, chosen by chance and
+    in an order of chance: all while there are few, else some thousands.
     """
 
     records: Sequence[Record]
     load: Callable[[int, Sequence[str]], Mapping[str, bytes]]
+    partitions: frozenset[int] = frozenset()
+    sample: Callable[[int], Sequence[str]] = _no_keys
 
 
 @dataclass

@@ -31,6 +31,7 @@ from rocksdict import (
     WriteOptions,
 )
 
+from consumers.runtime.key_sample import EVERY_KEY, KeySample
 from consumers.runtime.packing import Packed, unpack
 from schemas.errors import ConfigError, TaskCorrupted
 
@@ -60,8 +61,8 @@ MEMTABLE_FILTER_SHARE = 0.005
 there in vain."""
 _RUNS = f"{{max_size_amplification_percent={MOST_NEW_PERCENT};min_merge_width={EQUAL_RUNS_MERGED};max_read_amp={MOST_RUNS};}}"
 """As RocksDB reads it: rocksdict does not know max_read_amp."""
-_STATE = b"s"
-_POSITION = b"m:position"
+_STATE, _SAMPLED = b"s", b"k"
+_POSITION, _SAMPLED_BELOW = b"m:position", b"m:sampled_below"
 
 
 @dataclass(frozen=True)
@@ -100,6 +101,7 @@ class Store:
         self._open()
 
     def _open(self) -> None:
+        self._key_sample: KeySample | None = None
         shutil.rmtree(self._gone, ignore_errors=True)
         self._path.mkdir(parents=True, exist_ok=True)
         options = Options(raw_mode=True)
@@ -146,6 +148,17 @@ class Store:
             found = cast(list[bytes | None], self._db.get([_STATE + key.encode() for key in keys]))
         return {key: unpack(value) for key, value in zip(keys, found, strict=True) if value is not None}
 
+    def sample(self) -> list[str]:
+        """Keys of states, chosen by chance and in an order of chance: all while there are few, else some thousands."""
+        return [key.decode() for key in self._sampled().in_order()]
+
+    def _sampled(self) -> KeySample:
+        if self._key_sample is None:
+            with self._reporting():
+                keys = [key[len(_SAMPLED) :] for key, _ in _entries(self._db, _SAMPLED)]
+                self._key_sample = KeySample(keys, int(self._db.get(_SAMPLED_BELOW) or EVERY_KEY))
+        return self._key_sample
+
     def position(self) -> Position:
         """Which commit this store is the image of."""
         with self._reporting():
@@ -155,34 +168,30 @@ class Store:
     def write(self, states: Mapping[str, Packed | None], position: Position) -> None:
         """Apply one commit at once."""
         self._flush_unlogged()
-        batch = WriteBatch(raw_mode=True)
-        for key, value in states.items():
-            if value is None:
-                batch.delete(_STATE + key.encode())
-            else:
-                batch.put(_STATE + key.encode(), value)
-        batch.put(_POSITION, _encode(position))
-        with self._reporting():
-            self._db.write(batch)
+        self._apply({key.encode(): value for key, value in states.items()}, position, WriteOptions())
 
     def restore(self, states: Mapping[bytes, Packed | None], position: Position) -> None:
         """Apply one slice of a restore at once, as it lies on the changelog.
 
         A death before `record_position` may take the store back to where it stood.
         """
-        batch = WriteBatch(raw_mode=True)
-        put, delete = batch.put, batch.delete
-        for key, value in states.items():
-            if value is None:
-                delete(_STATE + key)
-            else:
-                put(_STATE + key, value)
-        put(_POSITION, _encode(position))
-        with self._reporting():
-            if not self._has_unlogged:
+        if not self._has_unlogged:
+            with self._reporting():
                 self._free_blobs(False)
-                self._has_unlogged = True
-            self._db.write(batch, _unlogged())
+            self._has_unlogged = True
+        self._apply(states, position, _unlogged())
+
+    def _apply(self, states: Mapping[bytes, Packed | None], position: Position, options: WriteOptions) -> None:
+        sample = self._sampled()
+        moved = sample.follow(states)
+        batch = WriteBatch(raw_mode=True)
+        _add(batch, _STATE, states)
+        _add(batch, _SAMPLED, moved)
+        if moved:
+            batch.put(_SAMPLED_BELOW, str(sample.bound).encode())
+        batch.put(_POSITION, _encode(position))
+        with self._reporting():
+            self._db.write(batch, options)
 
     def record_position(self, position: Position) -> None:
         """Say which commit this store is the image of; of what was restored, nothing can be lost any more."""
@@ -245,6 +254,28 @@ def _keep_values_apart(options: Options) -> None:
     options.set_level_zero_stop_writes_trigger(2 * FILES_BEFORE_SLOWDOWN)
 
 
+def _add(batch: WriteBatch, prefix: bytes, entries: Mapping[bytes, bytes | None]) -> None:
+    put, delete = batch.put, batch.delete
+    for key, value in entries.items():
+        if value is None:
+            delete(prefix + key)
+        else:
+            put(prefix + key, value)
+
+
+def _entries(db: Rdict, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """What is kept under keys that begin so, in their order. A damaged file raises, where items() would end without a word."""
+    found = db.iter()
+    found.seek(prefix)
+    while found.valid():
+        key = cast(bytes, found.key())
+        if not key.startswith(prefix):
+            return
+        yield key, cast(bytes, found.value())
+        found.next()
+    found.status()
+
+
 def _is_damage(failure: str) -> bool:
     """Whether RocksDB says that what it read is not what it wrote, or gone; rocksdict passes on its words alone."""
     return failure.startswith("Corruption") or _is_gone(failure)
@@ -255,13 +286,7 @@ def _is_gone(failure: str) -> bool:
 
 
 def _encode(position: Position) -> bytes:
-    return json.dumps(
-        {
-            "changelog_offset": position.changelog_offset,
-            "input_offsets": dict(position.input_offsets),
-            "complete_at_ms": position.complete_at_ms,
-        }
-    ).encode()
+    return json.dumps({**vars(position), "input_offsets": dict(position.input_offsets)}).encode()
 
 
 def _unlogged() -> WriteOptions:

@@ -251,7 +251,7 @@ class Worker:
         intake = self._intake
         # 2. fold into an overlay and call the models; no transaction is open yet
         started = time.perf_counter()
-        outputs = self._processor.process(Batch(intake.records, self._load))
+        outputs = self._processor.process(Batch(intake.records, self._load, self._assignment.served, self._sample))
         offsets = self._reached.to_commit(intake.positions, outputs.hold)
         if outputs.records or outputs.states:
             offsets = offsets or self._assignment.committed_again()
@@ -280,6 +280,10 @@ class Worker:
     def _load(self, partition: int, keys: Sequence[str]) -> Mapping[str, bytes]:
         store = self._assignment.tasks[partition].store
         return store.load(keys) if store is not None else {}
+
+    def _sample(self, partition: int) -> Sequence[str]:
+        store = self._assignment.tasks[partition].store
+        return store.sample() if store is not None else ()
 
     def _produce(
         self, transaction: Transaction, intake: Intake, outputs: Outputs, offsets: dict[TopicPartition, int]

@@ -89,10 +89,10 @@ class Models:
 class Site:
     """A profiler, its committed states, and the messages users send."""
 
-    def __init__(self, settings: Settings | None = None) -> None:
+    def __init__(self, settings: Settings | None = None, states: Mapping[str, bytes] | None = None) -> None:
         self.models = Models()
         self.profiler = Profiler(self.models, settings or Settings())  # type: ignore[arg-type]
-        self.states: dict[str, bytes] = {}
+        self.states = dict(states or {})
         self.sent = 0
         for tag in AXES:
             for number in range(30):
@@ -117,7 +117,7 @@ class Site:
         return {key: self.states[key] for key in keys if key in self.states}
 
     def process(self, records: Sequence[Record]) -> Outputs:
-        return self.profiler.process(Batch(records, self.load))
+        return self.profiler.process(Batch(records, self.load, frozenset({0}), lambda partition: sorted(self.states)))
 
     def turn(self, *messages: BaseModel) -> Outputs:
         """Process these messages and commit."""
