@@ -1,5 +1,5 @@
-"""Popularity, co-visitation and returns are in no state: a new process begins without them, and one that takes over a partition
-lacks its users' part. Both learn from the events that states keep, of a sample of users."""
+"""Popularity, co-visitation and returns are in no state: a new process begins without them, and one that is given a partition
+lacks what its users did. Both learn it from the events that states keep, of a sample of users."""
 
 import logging
 from collections.abc import Callable, Iterable, Mapping
