@@ -1,6 +1,6 @@
 """Which items the same users turn to: counts of item pairs, folded from the events this worker sees, in bounded memory.
 
-Like popularity this is knowledge of the worker's, not of any user's state: it is learnt anew after a restart.
+Like popularity this is knowledge of the worker's, not of any user's state; relearning.py brings it back after a restart.
 """
 
 import math
