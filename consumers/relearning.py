@@ -14,7 +14,7 @@ from schemas.state import decode_state
 
 log = logging.getLogger("portrait.relearning")
 
-IDLE_SLICE_S, BUSY_SLICE_S = 0.05, 0.01
+IDLE_SLICE_S, BUSY_SLICE_S = 0.02, 0.01
 """Of one turn, without records and with some, which wait for it."""
 USERS_AT_ONCE = 4
 """They take some 5 ms; more at once would take no less each."""

@@ -9,6 +9,7 @@ may hold what was erased: it is wiped. Read from its beginning, the log is whole
 """
 
 import logging
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -39,13 +40,14 @@ def now_ms() -> int:
 
 @dataclass
 class Restore:
-    """One partition under way, with what was read and is not in its store yet."""
+    """One partition under way, with what was read and is not in its store yet; `told_s`: when it was last said to be late."""
 
     store: Store
     target: int
     position: Position
     started_ms: int
     deadline_s: float
+    told_s: float
     states: dict[bytes, Packed | None]
     offset: int
 
@@ -91,7 +93,7 @@ class Restorer:
         else:
             position = Position(complete_at_ms=started_ms)
         deadline_s = time.monotonic() + self._timeout_s
-        self._restores[number] = Restore(store, high, position, started_ms, deadline_s, {}, offset)
+        self._restores[number] = Restore(store, high, position, started_ms, deadline_s, -math.inf, {}, offset)
         if offset < high:
             self._consumer.incremental_assign([TopicPartition(self.topic, number, max(offset, low))])
 
@@ -231,17 +233,22 @@ class Restorer:
         return done
 
     def _report_late(self, serving: bool) -> None:
-        late = [number for number, restore in self._restores.items() if time.monotonic() > restore.deadline_s]
+        now_s = time.monotonic()
+        late = {number: restore for number, restore in self._restores.items() if now_s > restore.deadline_s}
         if not late:
             return
-        for number in late:
-            self._restores[number].deadline_s = time.monotonic() + self._timeout_s
         problem = (
-            f"partitions {late} of {self.topic} were not restored within {self._timeout_s:.0f} s; "
+            f"partitions {[*late]} of {self.topic} were not restored within {self._timeout_s:.0f} s; "
             "a foreign transaction may be open on them"
         )
         if not serving and len(late) == len(self._restores):
+            for restore in late.values():
+                restore.deadline_s = now_s + self._timeout_s
             raise Retryable(problem)
+        if all(now_s < restore.told_s + self._timeout_s for restore in late.values()):
+            return
+        for restore in late.values():
+            restore.told_s = now_s
         log.warning("%s; the others go on", problem)
 
     def drop(self, number: int) -> None:
