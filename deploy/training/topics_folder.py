@@ -14,8 +14,11 @@ from schemas.settings import Settings
 from schemas.topics import BEHAVIOR_EVENTS, ITEMS, USER_ATTRIBUTES, USER_CONTROLS, Topic
 
 EVENT_COLUMNS = ("user_id", "item_id", "event_time_ms", "type", "event_id", "value", "surface", "session_id", "domain")
-ITEM_COLUMNS = ("item_id", "title", "description", "tags", "language", "domain", "published_at_ms")
-USER_COLUMNS = ("user_id", "age", "gender", "location", "occupation", "language", "tags", "updated_at_ms")
+ITEM_COLUMNS = (
+    "item_id", "title", "description", "tags", "language", "domain",
+    "published_at_ms", "available_from_ms", "available_until_ms",
+)  # fmt: skip
+USER_COLUMNS = ("user_id", "age", "gender", "location", "occupation", "language", "tags", "free_text", "updated_at_ms")
 TAG_SEPARATOR = "|"
 ROWS_AT_ONCE = 50_000
 
@@ -125,7 +128,7 @@ def write_parquet(path: Path, rows: Iterator[dict[str, Any]]) -> None:
 
 
 def _schema(arrow: Any, row: Mapping[str, Any]) -> Any:
-    whole = {"event_time_ms", "published_at_ms", "updated_at_ms", "age"}
-    return arrow.schema(
-        [(name, arrow.int64() if name in whole else arrow.float64() if name == "value" else arrow.string()) for name in row]
-    )
+    def kind(name: str) -> Any:
+        return arrow.int64() if name == "age" or name.endswith("_ms") else arrow.string()
+
+    return arrow.schema([(name, arrow.float64() if name == "value" else kind(name)) for name in row])

@@ -37,11 +37,12 @@ def test_topics_become_a_folder_without_the_erased_and_those_who_withdrew(kafka:
     events = [event_at(world.interactions, place) for place in range(len(world.interactions))]
     with Publisher(kafka.settings.kafka) as publisher:
         for item in world.items.values():
-            publisher.send(ITEMS, item.item_id, item)
+            until_ms = NOW_MS if item.item_id == "0-1" else None
+            publisher.send(ITEMS, item.item_id, item.model_copy(update={"available_until_ms": until_ms}))
         gone = Item(item_id="gone", domain="video", title="It is gone", tags=["a|b", "c"])
         publisher.send(ITEMS, "gone", gone)
         publisher.send_raw(ITEMS, b"gone", None)
-        publisher.send(USER_ATTRIBUTES, "u0", world.attributes["u0"])
+        publisher.send(USER_ATTRIBUTES, "u0", world.attributes["u0"].model_copy(update={"free_text": "I like\ntents, 帐篷"}))
         publisher.send(USER_ATTRIBUTES, "u1", world.attributes["u0"].model_copy(update={"user_id": "u1"}))
         for event in events:
             publisher.send(BEHAVIOR_EVENTS, event.user_id, event)
@@ -67,6 +68,8 @@ def test_topics_become_a_folder_without_the_erased_and_those_who_withdrew(kafka:
     assert set(found.attributes) == {"u0"}
     assert found.attributes["u0"].updated_at_ms == world.attributes["u0"].updated_at_ms
     assert (found.attributes["u0"].age, found.attributes["u0"].gender) == (30, "female")
+    assert found.attributes["u0"].free_text == "I like\ntents, 帐篷"
+    assert (found.items["0-1"].available_until_ms, found.items["0-2"].available_until_ms) == (NOW_MS, None)
     assert found.interactions.times_ms.min() == world.interactions.times_ms.min()
 
 
