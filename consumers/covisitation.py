@@ -85,11 +85,18 @@ class CoVisitation:
         keys, inverse = np.unique(at * len(self._number_of) + np.concatenate([others, ones]), return_inverse=True)
         sums = np.bincount(inverse, np.concatenate([gained, gained]))
         rows, neighbours = np.divmod(keys, len(self._number_of))
-        np.add.at(self._totals, rows, sums.astype(np.float32))
-        turn = np.arange(len(rows)) - np.searchsorted(rows, rows)  # an item's pairs take turns, as each may change its slots
-        for number in range(int(turn.max()) + 1):
+        numbers, counts = self._number_of[neighbours], sums.astype(np.float32)
+        np.add.at(self._totals, rows, counts)
+        same = self._others[rows] == numbers[:, None]
+        held = same.any(axis=1)
+        self._counts[rows[held], same.argmax(axis=1)[held]] += counts[held]
+        rows, numbers, counts = rows[~held], numbers[~held], counts[~held]
+        turn = np.arange(len(rows)) - np.searchsorted(
+            rows, rows
+        )  # an item's newcomers take turns, as each may change its slots
+        for number in range(int(turn.max(initial=-1)) + 1):
             now = turn == number
-            self._count(rows[now], self._number_of[neighbours[now]], sums[now].astype(np.float32))
+            self._let_in(rows[now], numbers[now], counts[now])
 
     def neighbours(self, rows: Rows) -> Neighbours:
         """The neighbours of these rows: the share of both items' pairs that are pairs of these two; none for row -1."""
@@ -98,18 +105,14 @@ class CoVisitation:
         totals = np.sqrt(np.maximum(self._totals[rows][..., None] * self._totals[found], np.finfo(np.float32).tiny))
         return Neighbours(found, np.where(found >= 0, np.minimum(self._counts[rows] / totals, 1), 0).astype(np.float32))
 
-    def _count(self, rows: Rows, numbers: Numbers, gained: Weights) -> None:
-        """One pair for each of these distinct rows."""
-        others = self._others[rows]
-        counts = np.where(self._row_of[others] >= 0, self._counts[rows], 0)  # what went away holds no place
-        same = others == numbers[:, None]
-        known = same.any(axis=1)
-        slots = np.where(known, same.argmax(axis=1), counts.argmin(axis=1))
-        held = np.take_along_axis(counts, slots[:, None], axis=1)[:, 0]
-        left = np.where(known, held + gained, held - gained)
-        enters = ~known & (left < 0)
+    def _let_in(self, rows: Rows, numbers: Numbers, gained: Weights) -> None:
+        """One newcomer for each of these distinct rows: in place of the weakest, or taking from it what it weighs."""
+        counts = np.where(self._row_of[self._others[rows]] >= 0, self._counts[rows], 0)  # what went away holds no place
+        slots = counts.argmin(axis=1)
+        left = counts[np.arange(len(rows)), slots] - gained
+        enters = left < 0
         self._others[rows[enters], slots[enters]] = numbers[enters]
-        self._counts[rows, slots] = np.where(enters, gained, np.maximum(left, 0))
+        self._counts[rows, slots] = np.where(enters, gained, left)
 
     def _renumber(self) -> None:
         """Give the items that are left the lowest numbers, with room for as many again."""

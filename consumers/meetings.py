@@ -1,12 +1,13 @@
-"""What a catalogue learns from a user's new events: what is popular, what goes together, and what people come back to."""
+"""What a catalogue learns from users' new events: what is popular, what goes together, and what people come back to."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
-from consumers.catalogue import Catalogue
-from consumers.statements.feedback import event_weight
+from consumers.catalogue import Catalogue, Rows
+from consumers.statements.feedback import weights_of
 from schemas.messages import BehaviorEvent, EventType
 from schemas.state import HistoryEvent, UserState
 
@@ -17,98 +18,118 @@ VISIT_MS = 30 * 60 * 1000
 
 Event = BehaviorEvent | HistoryEvent
 """As it was sent, or as a state keeps it."""
+Learnt = tuple[Sequence[Event], UserState]
+"""What is new of a user, and the state that has it by now."""
+Mask = npt.NDArray[np.bool_]
+Weights = npt.NDArray[np.float64]
+Times = npt.NDArray[np.int64]
 
 
-class Taking(NamedTuple):
-    """An event of a user on an item: one that speaks for it, if it has a positive weight."""
+class Takings(NamedTuple):
+    """Events on items, a user's side by side and oldest first, all columns [n].
 
-    item_id: str
-    is_new: bool
-    time_ms: int
-    weight: float
-
-
-class Pair(NamedTuple):
-    """Two items that a user turned to one soon after the other; the nearer, the more it counts."""
-
-    one: str
-    other: str
-    weight: float
-    time_ms: float
-
-
-def learn_from(
-    users: Iterable[tuple[Sequence[Event], UserState]], catalogue: Catalogue, type_weights: Mapping[EventType, float]
-) -> None:
-    """Let the catalogue learn of each user the new events, given with the state that has them by now."""
-    events: list[Event] = []
-    pairs: list[Pair] = []
-    visits: list[tuple[str, bool]] = []
-    for new, state in users:
-        own = [event for event in new if event.item_id is not None]
-        if own:
-            known = history(own, state, type_weights)
-            events += own
-            pairs += meetings(known)
-            visits += returning(known, state)
-    weights = [event_weight(event.type, event.value, type_weights) for event in events]
-    catalogue.observe([event.item_id for event in events], weights, [event.event_time_ms for event in events])
-    if pairs:
-        ones, others, nearness, times_ms = zip(*pairs, strict=True)
-        rows = catalogue.rows(ones), catalogue.rows(others)
-        catalogue.covisitation.observe(*rows, np.array(nearness, np.float64), np.array(times_ms, np.float64))
-    catalogue.returns.observe(catalogue.rows([item_id for item_id, _ in visits]), [again for _, again in visits])
-
-
-def history(new: Sequence[Event], state: UserState, type_weights: Mapping[EventType, float]) -> list[Taking]:
-    """What a user did on items, oldest first, with all that is new, though the state may have no room for it any more."""
-    fresh = {event.event_id for event in new}
-    kept = {event.event_id for event in state.events}
-    events: list[Event] = [*state.events]
-    if not fresh <= kept:
-        events += [event for event in new if event.event_id not in kept]
-        events.sort(key=lambda event: (event.event_time_ms, event.event_id))
-    return [
-        Taking(one.item_id, one.event_id in fresh, one.event_time_ms, event_weight(one.type, one.value, type_weights))
-        for one in events
-        if one.item_id is not None
-    ]
-
-
-def meetings(known: Sequence[Taking]) -> list[Pair]:
-    """Pairs of what is new and what is near it: each once, however the events came in batches.
-
-    What matters is that something was taken, not how much its event says.
+    `users` are numbers, `rows` -1 for items without one; an event with a positive weight speaks for its item.
     """
-    taken = [one for one in known if one.weight > 0]
-    pairs = []
-    for place, (item_id, is_new, time_ms, _) in enumerate(taken):
-        if is_new:
-            for back in range(1, min(REACH, place) + 1):
-                pairs.append(Pair(item_id, taken[place - back].item_id, 1.0 / back, time_ms))
-            for ahead in range(1, min(REACH, len(taken) - 1 - place) + 1):  # a late event meets what came after it too
-                later = taken[place + ahead]
-                if not later.is_new:
-                    pairs.append(Pair(item_id, later.item_id, 1.0 / ahead, later.time_ms))
-    return pairs
+
+    users: Rows
+    rows: Rows
+    times_ms: Times
+    weights: Weights
+    is_new: Mask
+
+    def part(self, chosen: "Mask | Rows") -> "Takings":
+        """Some of them."""
+        return Takings(self.users[chosen], self.rows[chosen], self.times_ms[chosen], self.weights[chosen], self.is_new[chosen])
 
 
-def returning(known: Sequence[Taking], state: UserState) -> list[tuple[str, bool]]:
-    """Of each visit in which an item is newly taken: the item, and whether the user had taken it in an earlier visit."""
-    last_ms: dict[str, int] = {}
-    found = []
-    for item_id, is_new, time_ms, weight in known:
-        if weight > 0:
-            before_ms = last_ms.get(item_id)
-            if is_new and (before_ms is None or time_ms - before_ms >= VISIT_MS):
-                found.append((item_id, before_ms is not None or _older(item_id, weight, known, state)))
-            last_ms[item_id] = time_ms
-    return found
+class Pairs(NamedTuple):
+    """Items that a user turned to one soon after the other, by row, all columns [n]; the nearer, the more a pair counts."""
+
+    ones: Rows
+    others: Rows
+    weights: Weights
+    times_ms: Times
 
 
-def _older(item_id: str, weight: float, known: Sequence[Taking], state: UserState) -> bool:
-    """Whether an item has more weight than what is `known` gives it, one of which is `weight`: it was taken before."""
+def learn_from(users: Iterable[Learnt], catalogue: Catalogue, type_weights: Mapping[EventType, float]) -> None:
+    """Let the catalogue learn of each user what is new."""
+    learnt = [(own, state) for new, state in users if (own := [event for event in new if event.item_id is not None])]
+    if not learnt:
+        return
+    known = takings(learnt, catalogue, type_weights)
+    new = known.part(known.is_new)
+    catalogue.popularity.observe(new.rows, new.weights, new.times_ms.astype(np.float64))
+    pairs = meetings(known)
+    catalogue.covisitation.observe(pairs.ones, pairs.others, pairs.weights, pairs.times_ms.astype(np.float64))
+    catalogue.returns.observe(*returning(known, [state for _, state in learnt], catalogue))
+
+
+def takings(learnt: Sequence[Learnt], catalogue: Catalogue, type_weights: Mapping[EventType, float]) -> Takings:
+    """What these users did on items: what states keep, and all that is new, though a state may have no more room for it."""
+    events: list[Event] = []
+    is_new: list[bool] = []
+    lengths: list[int] = []
+    for new, state in learnt:
+        fresh = {event.event_id for event in new}
+        own = [event for event in _history(new, fresh, state) if event.item_id is not None]
+        events += own
+        is_new += [event.event_id in fresh for event in own]
+        lengths.append(len(own))
+    return Takings(
+        np.repeat(np.arange(len(learnt)), lengths),
+        catalogue.rows([event.item_id for event in events]),
+        np.array([event.event_time_ms for event in events], np.int64),
+        weights_of(events, type_weights),
+        np.array(is_new, np.bool_),
+    )
+
+
+def _history(new: Sequence[Event], fresh: set[str], state: UserState) -> Sequence[Event]:
+    kept = {event.event_id for event in state.events}
+    if fresh <= kept:
+        return state.events
+    events: list[Event] = [*state.events, *(event for event in new if event.event_id not in kept)]
+    events.sort(key=lambda event: (event.event_time_ms, event.event_id))
+    return events
+
+
+def meetings(known: Takings) -> Pairs:
+    """Pairs of which one is new, of what was taken at most REACH takings apart: each once, however the events came in batches.
+
+    A late event meets what came after it, too. What matters is that something was taken, not how much its event says.
+    """
+    taken = known.part(known.weights > 0)
+    later, apart = [np.empty(0, np.int64)], [np.empty(0, np.int64)]
+    for back in range(1, min(REACH, len(taken.users) - 1) + 1):
+        one_user = taken.users[back:] == taken.users[:-back]
+        later.append(back + np.flatnonzero(one_user & (taken.is_new[back:] | taken.is_new[:-back])))
+        apart.append(np.full(len(later[-1]), back))
+    at, backs = np.concatenate(later), np.concatenate(apart)
+    return Pairs(taken.rows[at], taken.rows[at - backs], 1.0 / backs, taken.times_ms[at])
+
+
+def returning(known: Takings, states: Sequence[UserState], catalogue: Catalogue) -> tuple[Rows, list[bool]]:
+    """Of each visit in which an item is newly taken: its row, and whether the user had taken it in an earlier visit."""
+    known = known.part(known.rows >= 0)
+    known = known.part(np.lexsort((known.rows, known.users)))  # stable: takings of one item stay in their order
+    first = np.ones(len(known.users), np.bool_)
+    first[1:] = (np.diff(known.users) != 0) | (np.diff(known.rows) != 0)
+    milli = np.bincount(np.cumsum(first) - 1, np.round(1000 * known.weights)) if len(first) else known.weights
+    known_milli = milli[np.cumsum(first) - 1]
+    taken_at = np.flatnonzero(known.weights > 0)
+    taken, known_milli = known.part(taken_at), known_milli[taken_at]
+    before = np.zeros(len(taken_at), np.bool_)
+    before[1:] = (np.diff(taken.users) == 0) & (np.diff(taken.rows) == 0)
+    apart_ms = np.diff(taken.times_ms, prepend=0)
+    visits = np.flatnonzero(taken.is_new & (~before | (apart_ms >= VISIT_MS)))
+    again = [
+        bool(before[at]) or _weight_milli(states[taken.users[at]], catalogue.item_ids[taken.rows[at]]) > known_milli[at]
+        for at in visits.tolist()
+    ]
+    return taken.rows[visits], again
+
+
+def _weight_milli(state: UserState, item_id: str) -> int:
+    """What all of a user's events say for an item: more than the known ones do where it was taken before those."""
     count = state.items.get(item_id)
-    if count is None or count.weight_milli <= round(1000 * weight):
-        return False
-    return count.weight_milli > sum(round(1000 * one.weight) for one in known if one.item_id == item_id)
+    return 0 if count is None else count.weight_milli

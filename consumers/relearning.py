@@ -16,8 +16,8 @@ log = logging.getLogger("portrait.relearning")
 
 IDLE_SLICE_S, BUSY_SLICE_S = 0.02, 0.01
 """Of one turn, without records and with some, which wait for it."""
-USERS_AT_ONCE = 4
-"""They take some 5 ms; more at once would take no less each."""
+USERS_AT_ONCE = 8
+"""They take some milliseconds; more at once would take little less each."""
 
 
 class Relearning:

@@ -7,14 +7,12 @@ import numpy as np
 import numpy.typing as npt
 
 from consumers.catalogue import Catalogue, Rows
-from consumers.statements.feedback import GLANCE_S, LOOKS, RATING_LIMIT, RATING_NEUTRAL, RATING_STEP, heard_weight
+from consumers.statements.feedback import heard_weight, weights_of
 from consumers.statements.interests import InterestRules
 from schemas.state import UserState
 
 Weights = npt.NDArray[np.float64]
 MS_PER_H = 3_600_000.0
-_LOOK, _RATING = 1, 2
-_KINDS = dict.fromkeys(LOOKS, _LOOK) | {"rating": _RATING}
 
 
 @dataclass(frozen=True)
@@ -36,14 +34,7 @@ class Histories:
         """The histories of these users."""
         events = [event for state in states for event in state.events]
         lengths = np.array([len(state.events) for state in states], np.int64)
-        kind_of, weight_of = _KINDS.get, rules.type_weights.get
-        said = np.array([weight_of(event.type, 0.0) for event in events], np.float64)
-        values = np.array([event.value for event in events], np.float64)  # None becomes NaN
-        kinds = np.array([kind_of(event.type, 0) for event in events], np.int8)
-        glances = (kinds == _LOOK) & (values < GLANCE_S)
-        said[glances] = 0.0
-        rated = (kinds == _RATING) & ~np.isnan(values)
-        said[rated] = np.clip((values[rated] - RATING_NEUTRAL) * RATING_STEP, -RATING_LIMIT, RATING_LIMIT)
+        said = weights_of(events, rules.type_weights)
         times_ms = np.array([event.event_time_ms for event in events], np.int64)
         if any("comment" in state.type_counts for state in states):
             for place in [place for place, event in enumerate(events) if event.type == "comment"]:

@@ -1,12 +1,15 @@
 """What one event says about its item: a signed weight, positive for interest."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
+
+import numpy as np
+import numpy.typing as npt
 
 from consumers.statements.clean_text import clean
 from consumers.statements.vocabulary import Vocabulary, plain
-from schemas.messages import EventType
+from schemas.messages import BehaviorEvent, EventType
 from schemas.state import HistoryEvent
 
 RATING_NEUTRAL = 3.0
@@ -15,6 +18,8 @@ RATING_LIMIT = 10.0
 GLANCE_S = 15.0
 """A look that ended sooner found nothing, and says nothing for its item (web analytics call a visit engaged from 10 s on)."""
 LOOKS = frozenset({"view", "click", "play"})
+_LOOK, _RATING = 1, 2
+_KINDS = dict.fromkeys(LOOKS, _LOOK) | {"rating": _RATING}
 
 _ASKS_FOR_LESS = re.compile(
     r"less of this|(?:no|not) more (?:of this|like this)|stop (?:showing|recommending)|don't show me|not interested(?! in)"
@@ -38,6 +43,20 @@ def event_weight(event_type: EventType, value: float | None, type_weights: Mappi
         if value < GLANCE_S and event_type in LOOKS:
             return 0.0
     return type_weights.get(event_type, 0.0)
+
+
+def weights_of(
+    events: Sequence[BehaviorEvent | HistoryEvent], type_weights: Mapping[EventType, float]
+) -> npt.NDArray[np.float64]:
+    """`event_weight` of each event, float64 [n]."""
+    kind_of, weight_of = _KINDS.get, type_weights.get
+    weights = np.array([weight_of(event.type, 0.0) for event in events], np.float64)
+    values = np.array([event.value for event in events], np.float64)  # None becomes NaN
+    kinds = np.array([kind_of(event.type, 0) for event in events], np.int8)
+    weights[(kinds == _LOOK) & (values < GLANCE_S)] = 0.0
+    rated = (kinds == _RATING) & ~np.isnan(values)
+    weights[rated] = np.clip((values[rated] - RATING_NEUTRAL) * RATING_STEP, -RATING_LIMIT, RATING_LIMIT)
+    return weights
 
 
 def heard_weight(event: HistoryEvent, type_weights: Mapping[EventType, float]) -> float:
