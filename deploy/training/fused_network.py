@@ -117,6 +117,7 @@ class ServedEncoder(nn.Module):
     places: Tensor
     mean: Tensor
     directions: Tensor
+    table: Tensor
 
     def __init__(
         self, network: FusedNetwork, whitening: Whitening, neighbours: Neighbours, numbers: Numbers, length: int, kept: int
@@ -133,6 +134,8 @@ class ServedEncoder(nn.Module):
         self.register_buffer("places", torch.from_numpy(order + 1))
         self.register_buffer("mean", torch.from_numpy(whitening.mean))
         self.register_buffer("directions", torch.from_numpy(whitening.directions))
+        with torch.no_grad():  # once for all calls: of many items it costs more than a user's history
+            self.register_buffer("table", network.eval().item_table()[1:].T.contiguous())
 
     def forward(
         self, vectors: Tensor, places: Tensor, items: Tensor, types: Tensor, ages: Tensor, values: Tensor, tag: Tensor,
@@ -159,8 +162,7 @@ class ServedEncoder(nn.Module):
             self.white(profile),
             demographics,
         )
-        table = network.item_table()
-        shares = torch.log_softmax(fused @ table[1:].T + network.item_bias[1:], dim=-1)
+        shares = torch.log_softmax(fused @ self.table + network.item_bias[1:], dim=-1)
         numbers, scores = self.neighbours.expected(shares, all_items, all_types, all_ages, self.numbers)
         user = nn.functional.normalize(fused @ network.said_part.weight @ self.directions.T, dim=1)
         anything = (events > 0) | (tag != 0).any(dim=1) | (profile != 0).any(dim=1)
