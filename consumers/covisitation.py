@@ -91,9 +91,8 @@ class CoVisitation:
         held = same.any(axis=1)
         self._counts[rows[held], same.argmax(axis=1)[held]] += counts[held]
         rows, numbers, counts = rows[~held], numbers[~held], counts[~held]
-        turn = np.arange(len(rows)) - np.searchsorted(
-            rows, rows
-        )  # an item's newcomers take turns, as each may change its slots
+        # An item's newcomers take turns, as each may change its slots.
+        turn = np.arange(len(rows)) - np.searchsorted(rows, rows)
         for number in range(int(turn.max(initial=-1)) + 1):
             now = turn == number
             self._let_in(rows[now], numbers[now], counts[now])

@@ -9,7 +9,7 @@ from pathlib import Path
 from producers.convert import PLACEHOLDER, Cells, converted, event_converter, item_converter, user_converter
 from producers.layout import DataFile, find_file, require_file
 from producers.mappings import Mapping, event_id_prefix, find_mapping
-from producers.row_readers import BadRow, OnBadRow
+from producers.row_readers import BadRow
 from producers.sequences import DOMAIN, is_sequence_file
 from schemas.errors import ConfigError
 from schemas.messages import BehaviorEvent, Item, UserAttributes
@@ -119,12 +119,13 @@ class Dataset:
         A file that is in order is streamed; any other is sorted in memory, about 1 kB an event.
         """
         if self.times.in_order:
-            return self._events_as_filed(self.bad_rows)
-        return iter(sorted(self._events_as_filed(self.bad_rows), key=lambda event: event.event_time_ms))
+            return self.events_as_filed()
+        return iter(sorted(self.events_as_filed(), key=lambda event: event.event_time_ms))
 
-    def _events_as_filed(self, on_bad: OnBadRow) -> Iterator[BehaviorEvent]:
+    def events_as_filed(self) -> Iterator[BehaviorEvent]:
+        """Every event in the order of the file, streamed."""
         convert = event_converter(self.mapping, event_id_prefix(self.mapping, self.folder), self.events_file.columns)
-        return converted(self.events_file, convert, on_bad)
+        return converted(self.events_file, convert, self.bad_rows)
 
 
 def open_dataset(folder: Path, mapping: str | None = None) -> Dataset:

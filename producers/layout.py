@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from producers.row_readers import OnBadRow, Rows, csv_rows, jsonl_rows, open_text, parquet_file, parquet_rows
+from producers.row_readers import DAMAGED, OnBadRow, Rows, csv_rows, jsonl_rows, open_text, parquet_file, parquet_rows
 from producers.sequences import ATTRIBUTES, EVENT_COLUMNS, ITEM_COLUMNS, SEQUENCES, attribute_rows, sequence_rows
 from schemas.errors import ConfigError
 
@@ -53,7 +53,7 @@ class DataFile:
                 yield from jsonl_rows(self.path, on_bad)
             else:
                 yield from csv_rows(self.path, on_bad)
-        except (EOFError, OSError) as error:  # gzip raises both for a file that is cut short or is no gzip
+        except DAMAGED as error:
             raise ConfigError(f"cannot read {self.path}: {error}; is it complete, and really what its name says?") from error
 
 
@@ -96,7 +96,7 @@ def _columns(path: Path) -> tuple[str, ...] | None:
             return tuple(parquet_file(path).schema_arrow.names)
         with open_text(path) as lines:
             header = next(csv.reader(lines), None)
-    except (EOFError, OSError, csv.Error, ValueError) as error:
+    except (*DAMAGED, csv.Error, ValueError) as error:
         raise ConfigError(f"cannot read {path}: {error}; is it really what its name says?") from error
     if not header:
         raise ConfigError(f"{path} is empty; its first line must name the columns")

@@ -4,6 +4,7 @@ import csv
 import gzip
 import io
 import json
+import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,9 @@ from typing import IO, Any, cast
 from schemas.errors import ConfigError
 
 MAX_FIELD_CHARS = 1_000_000
+
+DAMAGED = (OSError, EOFError, zlib.error)
+"""What reading a file raises that is no gzip, is cut short, or was changed inside."""
 
 Row = dict[str, Any]
 

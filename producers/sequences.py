@@ -56,6 +56,8 @@ def attribute_rows(path: Path) -> Rows:
         with open_text(path) as file:
             read = json.load(file)
         for number, (item, attributes) in enumerate(read.items(), start=1):
+            if not isinstance(attributes, list):
+                raise TypeError(f"{item[:40]!r} has no list")
             yield number, {"item_id": item, "title": item, "tags": [str(one) for one in attributes]}
     except (ValueError, AttributeError, TypeError, RecursionError) as error:
         raise ConfigError(f'{path} is not JSON of the form {{"item": [attributes]}}: {error}') from error

@@ -207,7 +207,7 @@ class NarratorSettings(Group):
 class RuntimeSettings(Group):
     """The streaming core."""
 
-    folder: Path = Field(Path(".portrait"), description="state, logs and local stack live here")
+    folder: Path = Field(Path(".portrait"), description="state, logs, local stack and what was read of data folders are here")
     cache_folder: Path = Field(Path("~/.cache/portrait"), description="downloads shared by all projects: Kafka's jars")
     replica: str = Field("0", pattern=r"^[A-Za-z0-9_.-]{1,64}$", description="stable name of this worker among its group's")
     http_port: int = Field(0, ge=0, le=65535, description="/metrics, /healthz, /readyz; 0: any free port")

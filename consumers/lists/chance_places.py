@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Sequence
 
-from consumers.lists.exploration import Draws, explored_propensity, places_by_chance, ranked_propensity
+from consumers.lists.exploration import Chance, Draws, explored_propensity, places_by_chance, ranked_propensity
 from schemas.messages import RecommendedItem
 
 
@@ -10,9 +10,9 @@ class Mixer:
     """Of the lists of one surface, or the main ones, of a batch of users: what was drawn, and by which seeds."""
 
     def __init__(self, draws: Draws) -> None:
-        self._chance = draws.chance
+        self._share = draws.share
         self._seeds: list[int] = draws.seeds.tolist()
-        self._wanted: list[int] = draws.wanted.tolist()
+        self._lots: list[float] = draws.lots.tolist()
         self._open_items: list[int] = draws.open_items.tolist()
 
     def mixed(
@@ -26,17 +26,18 @@ class Mixer:
         free = [place for place, item in enumerate(ranked) if item.item_id not in pinned]
         if not free:
             return [_told(item, 1.0) for item in ranked]
-        drawn_enough = len(drawn) >= min(self._wanted[user], len(free), self._open_items[user])
+        chance, open_items = Chance.of(self._share, len(ranked)), self._open_items[user]
+        drawn_enough = len(drawn) >= min(chance.count(self._lots[user]), len(free), open_items)
         order = places_by_chance(self._seeds[user], len(free))
         here = dict(zip(order, drawn, strict=False))
         rest = iter(enumerate(ranked[place] for place in free))
-        mixed = [_told(item, 1.0) for item in ranked]
+        mixed = [_told(item, 1.0) if item.item_id in pinned else item for item in ranked]
         for number, place in enumerate(free):
             if number in here:
-                mixed[place] = _told(here[number], explored_propensity(self._chance, len(free), self._open_items[user]))
+                mixed[place] = _told(here[number], explored_propensity(chance, len(free), open_items))
             else:
                 rank, item = next(rest)
-                mixed[place] = _told(item, ranked_propensity(self._chance, len(free), self._open_items[user], rank, number))
+                mixed[place] = _told(item, ranked_propensity(chance, len(free), open_items, rank, number))
         return mixed if drawn_enough else [_told(item, None) for item in mixed]
 
 

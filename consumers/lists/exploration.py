@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from consumers.catalogue import Catalogue, Rows
 from consumers.lists.candidates import RowMarks
+from consumers.lists.list_rules import MAIN
 from consumers.lists.people import People
 from consumers.lists.shelf import Shelf
 
@@ -26,15 +27,15 @@ ALL_IN_ORDER = 1024
 
 
 class Draws(NamedTuple):
-    """`rows` [users, m] drawn by `chance` from all that may be shown, in the order of the draw, -1 where there is none.
+    """`rows` [users, m] drawn from all that may be shown, in the order of the draw, -1 where there is none.
 
-    `wanted` [users] is how many of them the list shows, and `open_items` [users] from how many they were drawn. All that
-    follows from `seeds` [users].
+    A list leaves this `share` of its places to chance; how many where that does not come out even, `lots` [users] in 0..1 say.
+    `open_items` [users] is from how many was drawn. All that follows from `seeds` [users].
     """
 
-    chance: "Chance"
+    share: float
+    lots: npt.NDArray[np.float64]
     rows: Rows
-    wanted: npt.NDArray[np.int64]
     open_items: npt.NDArray[np.int64]
     seeds: "Seeds"
 
@@ -51,6 +52,10 @@ class Chance(NamedTuple):
         low = int(share * places)
         return cls(low, share * places - low)
 
+    def count(self, lot: float) -> int:
+        """How many are, for one user."""
+        return self.low + (lot < self.odds)
+
     def counts(self) -> tuple[tuple[int, float], ...]:
         """How many places may be left to chance, each with its probability."""
         return (self.low, 1 - self.odds), (self.low + 1, self.odds)
@@ -65,7 +70,8 @@ def chance_of(user_id: str, state_version: int) -> int:
 def draws_of(users: People, shelf: Shelf, share: float, sizes: Mapping[str, int], catalogue: Catalogue) -> dict[str, Draws]:
     """Of the list of each name and size: items drawn from all that may be shown, each as likely as any other.
 
-    A draw depends on seed, name and item ids, not on rows, so that a catalogue that came in another order gives the same.
+    A draw depends on seed, name and item ids, not on rows, so that a catalogue that came in another order gives the same. The
+    main list has the users' own seeds.
     """
     if not share:
         return {}
@@ -77,15 +83,14 @@ def draws_of(users: People, shelf: Shelf, share: float, sizes: Mapping[str, int]
     marks = RowMarks(len(catalogue))
 
     def drawn(name: str, size: int) -> Draws:
-        chance, own = Chance.of(share, size), seeds ^ np.uint64(chance_of(name, 0))
-        wanted = chance.low + (_uniform(own) < chance.odds).astype(np.int64)
-        needed = int(wanted.max(initial=0)) + size  # enough even if as many as the list holds are in it anyway
+        own = seeds if name == MAIN else seeds ^ np.uint64(chance_of(name, 0))
+        needed = Chance.of(share, size).low + 1 + size  # enough even if as many as the list holds are in it anyway
         rows = _in_an_order_by_chance(in_order, own, needed)
         good = shelf.shown[rows] & ~marks.among(rows, users.blocked)
         good &= np.cumsum(good, axis=1) <= needed
         first = np.argsort(~good, axis=1, kind="stable")[:, :needed]
         found = np.where(np.take_along_axis(good, first, axis=1), np.take_along_axis(rows, first, axis=1), -1)
-        return Draws(chance, found, wanted, open_items, own)
+        return Draws(share, _uniform(own), found, open_items, own)
 
     return {name: drawn(name, size) for name, size in sizes.items()}
 
@@ -98,13 +103,13 @@ def _in_an_order_by_chance(in_order: Rows, seeds: Seeds, needed: int) -> Rows:
 
 
 def taken_draws(draws: Draws, listed: Sequence[Rows]) -> list[list[int]]:
-    """Of each user's draws those that are shown: the first ones that are not `listed` anyway, each once."""
+    """Of each user's draws those that are shown: the first that are not `listed` anyway, as many as so long a list has."""
     taken = []
-    for own, wanted, there in zip(draws.rows.tolist(), draws.wanted.tolist(), listed, strict=True):
+    for own, lot, there in zip(draws.rows.tolist(), draws.lots.tolist(), listed, strict=True):
         not_listed = dict.fromkeys(own)
         for row in (-1, *there.tolist()):
             not_listed.pop(row, None)
-        taken.append(list(not_listed)[:wanted])
+        taken.append(list(not_listed)[: Chance.of(draws.share, len(there)).count(lot)])
     return taken
 
 

@@ -257,9 +257,8 @@ class ListMaker:
 
     def _filled(self, found: Candidates, offers: Sequence[Offer], users: People, shelf: Shelf) -> Candidates:
         """For users whom the sources leave with less than a list, as so much is kept from them: the best of everything."""
-        ranked = (found.rows >= 0) & (
-            found.sources != int(Source.EXPLORATION)
-        )  # what only chance brought takes no ranked place
+        # What only chance brought takes no ranked place.
+        ranked = (found.rows >= 0) & (found.sources != int(Source.EXPLORATION))
         short = np.flatnonzero(ranked.sum(axis=1) < min(self.rules.longest, len(self._catalogue)))
         if not len(short):
             return found

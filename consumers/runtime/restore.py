@@ -245,7 +245,7 @@ class Restorer:
             for restore in late.values():
                 restore.deadline_s = now_s + self._timeout_s
             raise Retryable(problem)
-        if all(now_s < restore.told_s + self._timeout_s for restore in late.values()):
+        if now_s < max(restore.told_s for restore in late.values()) + self._timeout_s:
             return
         for restore in late.values():
             restore.told_s = now_s

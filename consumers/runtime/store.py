@@ -371,16 +371,9 @@ class StoreReader:
         Raises:
             ConfigError: a file is damaged; the states before it were given.
         """
-        found = self._db.iter()  # items() ends without a word where a file is damaged
-        found.seek(_STATE)
-        while found.valid():
-            key = cast(bytes, found.key())
-            if not key.startswith(_STATE):
-                return
-            yield key[len(_STATE) :], unpack(cast(bytes, found.value()))
-            found.next()
         try:
-            found.status()
+            for key, value in _entries(self._db, _STATE):
+                yield key[len(_STATE) :], unpack(value)
         except Exception as error:
             raise self._unreadable(str(error)) from error
 

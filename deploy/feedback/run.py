@@ -9,6 +9,7 @@ from typing import Any
 
 from rich.console import Console
 
+from consumers.lists.list_rules import MAIN
 from deploy.feedback.estimators import (
     PolicyValue,
     Value,
@@ -42,6 +43,7 @@ def run(data: Path | None, attribution_s: float, seed: int, surface: str | None 
     console = Console(highlight=False, markup=False)
     if not console.is_terminal:
         console = Console(highlight=False, markup=False, width=PLAIN_WIDTH)
+    surface = None if surface == MAIN else surface
     log = read_files(data) if data is not None else read_topics(running_stack(load_settings()))
     found = joined(log.lists, log.impressions, log.events, attribution_s, surface)
     if not found.lists:

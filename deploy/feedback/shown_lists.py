@@ -1,13 +1,17 @@
 """Lists that users saw, with what they clicked: joined from lists, impressions and events."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from schemas.messages import BehaviorEvent, Impression, Recommendations, RecommendedItem
 
 CLICKS = frozenset({"view", "click", "play", "like", "favorite", "share", "comment", "follow", "add_to_cart", "purchase"})
 """Events that say that a shown item was turned to."""
+
+
+Place = tuple[str, str | None]
+"""A list's id and its surface, None for the main list."""
 
 
 @dataclass(frozen=True)
@@ -56,28 +60,33 @@ def joined(
 ) -> Joined:
     """Each impression of a list of this surface, by default of the main list, with the clicks on it.
 
-    An event with a list_id clicks that list, unless it names another of its surfaces; one without clicks the newest list in
-    which its user saw the item within `attribution_s` before. Only the first impression of a list counts, as propensities are
-    those of being shown once.
+    An event clicks the newest impression in which its user saw the item: of the list that it names, else within
+    `attribution_s` before; and of the surface that it names, if there is one. Only the first impression of a list counts, as
+    propensities are those of being shown once.
     """
     by_id = {found.list_id: found for found in lists if found.list_id is not None}
     found = Joined()
-    seen: dict[str, Impression] = {}
+    seen: dict[Place, Impression] = {}
     for impression in sorted(impressions, key=lambda one: (one.shown_at_ms, one.impression_id)):
-        if impression.surface != surface:
-            found.left_out[f"of another surface than {surface or 'the main list'}"] += 1
-        elif impression.list_id not in by_id:
-            found.left_out["of a list that is no longer in the topic"] += 1
+        place, reason = (impression.list_id, impression.surface), None
+        if impression.list_id not in by_id:
+            reason = "of a list that is no longer in the topic"
         elif by_id[impression.list_id].user_id != impression.user_id:
-            found.left_out["of another user's list"] += 1
-        elif impression.list_id in seen:
-            found.left_out["of a list seen before"] += 1
+            reason = "of another user's list"
+        elif place in seen:
+            reason = "of a list seen before"
         else:
-            seen[impression.list_id] = impression
-    clicks = _clicks(seen, by_id, events, attribution_s)
-    for list_id, impression in seen.items():
+            seen[place] = impression
+        if impression.surface != surface:
+            reason = f"of another surface than {surface or 'the main list'}"
+        if reason is not None:
+            found.left_out[reason] += 1
+    clicks = _clicks(seen.values(), events, attribution_s)
+    for (list_id, its_surface), impression in seen.items():
+        if its_surface != surface:
+            continue
         published = _items_of(by_id[list_id], surface)
-        shown = _shown(published, impression, clicks[list_id])
+        shown = _shown(published, impression, clicks[list_id, surface])
         found.left_out["items that the list did not have there"] += len(impression.items) - len(shown)
         if shown:
             by_chance, made_at_ms = any(item.propensity is not None for item in published), by_id[list_id].generated_at_ms
@@ -113,32 +122,27 @@ def _shown(published: Sequence[RecommendedItem], impression: Impression, clicked
     return sorted(shown, key=lambda item: item.position)
 
 
-def _clicks(
-    seen: Mapping[str, Impression],
-    by_id: Mapping[str, Recommendations],
-    events: Iterable[BehaviorEvent],
-    attribution_s: float,
-) -> defaultdict[str, set[str]]:
-    """Items clicked, by list."""
-    by_user: defaultdict[str, list[tuple[int, str, frozenset[str]]]] = defaultdict(list)
-    for list_id, impression in seen.items():
-        items = frozenset(item.item_id for item in impression.items)
-        by_user[impression.user_id].append((impression.shown_at_ms, list_id, items))
-    clicks: defaultdict[str, set[str]] = defaultdict(set)
+def _clicks(seen: Iterable[Impression], events: Iterable[BehaviorEvent], attribution_s: float) -> defaultdict[Place, set[str]]:
+    """Items clicked, by list and surface."""
+    showing: defaultdict[tuple[str, str], list[Impression]] = defaultdict(list)
+    for impression in seen:
+        for item_id in {item.item_id for item in impression.items}:
+            showing[impression.user_id, item_id].append(impression)
+    clicks: defaultdict[Place, set[str]] = defaultdict(set)
     for event in events:
         if event.type not in CLICKS or event.item_id is None:
             continue
-        if event.list_id is not None:
-            known = seen.get(event.list_id)
-            elsewhere = known is not None and event.surface != known.surface and event.surface in by_id[event.list_id].surfaces
-            if known is not None and known.user_id == event.user_id and not elsewhere:
-                clicks[event.list_id].add(event.item_id)
-            continue
-        within = [
-            (shown_at_ms, list_id)
-            for shown_at_ms, list_id, items in by_user.get(event.user_id, ())
-            if event.item_id in items and 0 <= event.event_time_ms - shown_at_ms <= attribution_s * 1000
+        meant = [
+            one
+            for one in showing.get((event.user_id, event.item_id), ())
+            if (
+                0 <= event.event_time_ms - one.shown_at_ms <= attribution_s * 1000
+                if event.list_id is None
+                else one.list_id == event.list_id
+            )
         ]
-        if within:
-            clicks[max(within)[1]].add(event.item_id)
+        meant = [one for one in meant if one.surface == event.surface] or meant
+        if meant:
+            newest = max(meant, key=lambda one: (one.shown_at_ms, one.list_id))
+            clicks[newest.list_id, newest.surface].add(event.item_id)
     return clicks

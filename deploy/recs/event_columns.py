@@ -77,18 +77,29 @@ def in_order(columns: EventColumns, item_ids: Sequence[str] | None = None, seed:
     users = _places_in(user_ids, columns.user_ids)[columns.users]
     items = _places_in(item_ids, columns.item_ids)[columns.items]
     order = event_order(users, items, columns.times_ms, user_ids, item_ids, seed)
-    in_session = columns.sessions >= 0
-    basket = np.stack([users, in_session, np.where(in_session, columns.sessions, columns.times_ms)])
     return Interactions(
         users=users[order],
         items=items[order],
         times_ms=columns.times_ms[order],
         types=columns.types[order],
         values=columns.values[order],
-        baskets=np.unique(basket, axis=1, return_inverse=True)[1].astype(np.int32)[order],
+        baskets=_baskets(users, columns)[order],
         user_ids=user_ids,
         item_ids=item_ids,
     )
+
+
+def _baskets(users: Ints, columns: EventColumns) -> Ints:
+    """A number for each event, the same for those of one user's session, or moment outside of one."""
+    in_session = columns.sessions >= 0
+    marks = np.where(in_session, columns.sessions, columns.times_ms)
+    order = np.lexsort((marks, in_session, users))
+    first = np.zeros(len(order), np.bool_)
+    for column in (users, in_session, marks):
+        first[1:] |= column[order][1:] != column[order][:-1]
+    numbers = np.empty(len(order), np.int32)
+    numbers[order] = np.cumsum(first)
+    return numbers
 
 
 def _places_in(sorted_ids: Sequence[str], ids: Sequence[str]) -> Ints:

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +12,10 @@ import numpy as np
 from deploy.recs.event_columns import EventColumns, columns_of
 from producers.dataset import Dataset
 from schemas.errors import PortraitError
+from schemas.messages import EVENT_TYPES
 from schemas.settings import Settings
 
-FORM = 1
+FORM = 2
 """Counts up when what is kept changes."""
 ABOUT = b"portrait"
 IDS = ("users", "items", "sessions")
@@ -35,7 +37,7 @@ def read_columns(dataset: Dataset, keep_in: Path | None) -> EventColumns:
     about = _about(dataset)
     if path is not None and (kept := _kept(path, about)) is not None:
         return kept
-    columns = columns_of(dataset.events())
+    columns = columns_of(dataset.events_as_filed())
     if path is not None and not len(dataset.bad_rows):
         _keep(path, about, columns)
     return columns
@@ -43,13 +45,11 @@ def read_columns(dataset: Dataset, keep_in: Path | None) -> EventColumns:
 
 def _about(dataset: Dataset) -> dict[str, Any]:
     file = dataset.events_file.path.stat()
-    mapping = _digest(dataset.mapping.model_dump_json())
     return {
         "form": FORM,
-        "file": str(dataset.events_file.path.resolve()),
-        "bytes": file.st_size,
-        "ns": file.st_mtime_ns,
-        "mapping": mapping,
+        "file": [str(dataset.events_file.path.resolve()), file.st_ino, file.st_size, file.st_mtime_ns, file.st_ctime_ns],
+        "mapping": _digest(dataset.mapping.model_dump_json()),
+        "types": list(EVENT_TYPES),
     }
 
 
@@ -59,7 +59,7 @@ def _kept(path: Path, about: dict[str, Any]) -> EventColumns | None:
     except ImportError:
         return None
     try:
-        table = parquet.read_table(path)
+        table = parquet.read_table(path, page_checksum_verification=True)
         told = json.loads(table.schema.metadata[ABOUT])
         if {name: told[name] for name in about} != about:
             return None
@@ -96,9 +96,11 @@ def _keep(path: Path, about: dict[str, Any], columns: EventColumns) -> None:
     part = path.with_suffix(f".{os.getpid()}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        parquet.write_table(table, part, compression="zstd")
+        parquet.write_table(table, part, compression="zstd", write_page_checksum=True)
         part.replace(path)
     except OSError as error:
+        with suppress(OSError):
+            part.unlink()
         raise PortraitError(f"cannot keep what was read in {path}: {error}") from error
 
 

@@ -63,7 +63,10 @@ def from_dataset(dataset: Dataset, keep_in: Path | None = None) -> RecordedData:
     catalogue = list(dataset.items())
     events = read_columns(dataset, keep_in)
     if not len(events):
-        raise ConfigError(f"{dataset.events_file.path} has no event with an item: there is nothing to recommend")
+        reason = f" ({dataset.bad_rows.first[0]})" if dataset.bad_rows.first else ""
+        raise ConfigError(
+            f"{dataset.events_file.path} has no event with an item that can be used{reason}: there is nothing to recommend"
+        )
     by_id = {item.item_id: item for item in catalogue}
     item_ids = sorted(by_id.keys() | set(events.item_ids))
     return RecordedData(

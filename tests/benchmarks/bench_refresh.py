@@ -14,7 +14,7 @@ import tempfile
 import time
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -95,19 +95,13 @@ def waves_of(events: Iterable[BehaviorEvent], count: int) -> tuple[list[Behavior
         by_user[event.user_id].append(place)
     last = [places[-count:] for places in by_user.values() if len(places) > count]
     held_back = set(itertools.chain.from_iterable(last))
-    waves = [[known[places[number]] for places in last] for number in range(count)]
+    waves: list[Wave] = [[known[places[number]] for places in last] for number in range(count)]
     return [event for place, event in enumerate(known) if place not in held_back], waves
 
 
 @contextmanager
-def running(version: int, partitions: int, versions: EncoderVersions) -> Iterator[tuple[Settings, Workers]]:
-    """A stack of its own with catalog and profiler at work; everything ends and goes with the block.
-
-    Raises:
-        ConfigError: this version of user_encoder is not the one in service.
-    """
-    if versions.active != version:
-        raise ConfigError(f"put user_encoder {version} in service first: `portrait models activate {version}`")
+def running(partitions: int, versions: EncoderVersions) -> Iterator[Settings]:
+    """A stack of its own with catalog and profiler at work; everything ends and goes with the block."""
     with tempfile.TemporaryDirectory(prefix="portrait-bench-") as temporary:
         folder, own = Path(temporary), load_settings()
         models = own.models.model_copy(update={"user_encoders": versions.folder})
@@ -120,7 +114,7 @@ def running(version: int, partitions: int, versions: EncoderVersions) -> Iterato
                     workers.start(role)
                 for role in ROLES:
                     workers.wait_ready(role)
-                yield stack.settings, workers
+                yield stack.settings
             finally:
                 workers.stop()
 
@@ -162,23 +156,24 @@ def refreshed(wave: Wave, settings: Settings, subscriber: Subscriber) -> Refresh
 def main(
     data: Annotated[Path, typer.Option(help="a folder in the documented layout (docs/data-layout.md)")],
     mapping: Annotated[str | None, typer.Option(help="a ready mapping's name or a mapping file")] = None,
-    version: Annotated[int | None, typer.Option(help="of user_encoder; default: the one in service")] = None,
     waves: Annotated[int, typer.Option(min=2, help="events of each user that are held back; the first warms up")] = 6,
     partitions: Annotated[int, typer.Option(min=1, help="of each topic")] = 1,
 ) -> None:
     """Measure and print; the last line is JSON."""
     console, meter = Console(stderr=True), MachineMeter()
     versions = EncoderVersions.of(load_settings())
-    version, dataset = version or versions.active, open_dataset(data, mapping)
-    beginning, held_back = waves_of(dataset.events(), waves)
-    if not held_back[0]:
-        raise ConfigError(f"no user of {data} has more than {waves} events")
-    with Progress(console=console, refresh_per_second=2) as progress, running(version, partitions, versions) as (settings, _):
-        take_in(dataset, beginning, settings, progress)
-        subscriber = Subscriber(settings)
-        found = [refreshed(wave, settings, subscriber) for wave in progress.track(held_back, description="waves")]
-        subscriber.close()
-    report = figures(found[1:], version, dataset.folder.resolve().name)
+    try:
+        dataset = open_dataset(data, mapping)
+        beginning, held_back = waves_of(dataset.events(), waves)
+        if not held_back[0]:
+            raise ConfigError(f"no user of {data} has more than {waves} events")
+        with Progress(console=console, refresh_per_second=2) as progress, running(partitions, versions) as settings:
+            take_in(dataset, beginning, settings, progress)
+            with closing(Subscriber(settings)) as subscriber:
+                found = [refreshed(wave, settings, subscriber) for wave in progress.track(held_back, description="waves")]
+    except ConfigError as error:
+        raise SystemExit(str(error)) from None
+    report = figures(found[1:], versions.active, dataset.folder.resolve().name)
     shown = table("wave", "users", "s", "users/s")
     for number, wave in enumerate(found):
         row = (number or "warm-up", f"{wave.users:,}", f"{wave.seconds:.2f}", f"{wave.users / wave.seconds:,.0f}")

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from consumers.catalogue import Catalogue
 from consumers.lists.exploration import Chance, chance_of, ranked_propensity
-from consumers.lists.rules import Pin, RuleBook
+from consumers.lists.rules import GroupCap, Pin, RuleBook
 from schemas.messages import RecommendedItem
 from tests.unit.synthetic import DIM, NOW_MS, add, event, shop, topic_vector, user, vectors_of
 from tests.unit.test_list_maker import branded_shop, ids, kinds, made_for, maker
@@ -85,6 +85,16 @@ class Stood:
     def drawn_first(self) -> list[float]:
         """How likely what was drawn was to stand first."""
         return [next(iter(found)) for (item_id, place), found in self.told.items() if place == 0 and item_id in self._drawn]
+
+
+def test_a_list_that_caps_cut_short_leaves_its_share_to_chance_and_not_a_longer_ones() -> None:
+    catalogue = branded_shop()
+    making = maker(catalogue, book=RuleBook(caps=(GroupCap("brands", "brand", 1),)), top_k=20, explore=0.4)  # of 5: 2
+    seeds = [chance_of("dee", number) for number in range(200)]
+    lists = making.make([user(event("sports-0", "like"))] * 200, vectors_of(*[topic_vector("sports")] * 200), NOW_MS, seeds)
+    assert {len(one.items) for one in lists} == {5}
+    assert {sum("exploration" in kinds(place) for place in one.items) for one in lists} == {2}
+    assert all(place.propensity for one in lists for place in one.items)
 
 
 @pytest.mark.parametrize(("top_k", "share"), [(15, 0.5), (20, 0.5), (30, 0.5), (36, 0.4)])

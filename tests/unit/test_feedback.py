@@ -193,14 +193,21 @@ def test_lists_of_a_surface_are_judged_by_themselves(log: tuple) -> None:
     item_id, at_ms = seen[0].items[0].item_id, seen[0].shown_at_ms
     here = BehaviorEvent(**click, item_id=item_id, event_time_ms=at_ms, surface="home")
     anywhere = here.model_copy(update={"surface": "the app"})
-    elsewhere = here.model_copy(update={"surface": "sidebar"})
-    two = [one.model_copy(update={"surfaces": {**one.surfaces, "sidebar": one.items}}) for one in of_home]
-    for event, clicked in ((here, 1), (anywhere, 1), (elsewhere, 0)):
-        found = joined(two, [*impressions[:20], *seen], [event], HOUR_S, "home")
-        assert len(found.lists) == 20 and found.left_out == {"of another surface than home": 20}
-        assert {one.places for one in found.lists} == {PLACES}
-        assert [item.propensity for item in found.lists[0].items] == [item.propensity for item in lists[0].items[::-1]]
-        assert sum(item.clicked for one in found.lists for item in one.items) == clicked
+    sidebar = here.model_copy(update={"surface": "sidebar"})
+    two = [one.model_copy(update={"surfaces": {**one.surfaces, "sidebar": one.surfaces["home"]}}) for one in of_home]
+    beside = [one.model_copy(update={"surface": "sidebar", "impression_id": f"s{one.impression_id}"}) for one in seen]
+    for event, where in ((here, "home"), (anywhere, "home"), (sidebar, "sidebar")):
+        for listless in (event, event.model_copy(update={"list_id": None})):
+            clicked = {}
+            for name in ("home", "sidebar"):
+                found = joined(two, [*beside, *seen], [listless], HOUR_S, name)
+                assert len(found.lists) == 20 and found.left_out == {f"of another surface than {name}": 20}
+                assert {one.places for one in found.lists} == {PLACES}
+                assert [item.propensity for item in found.lists[0].items] == [item.propensity for item in lists[0].items[::-1]]
+                clicked[name] = sum(item.clicked for one in found.lists for item in one.items)
+            assert sum(clicked.values()) == 1 and (event is anywhere or clicked[where] == 1)
+    alone = joined(two, seen, [sidebar], HOUR_S, "home")
+    assert sum(item.clicked for one in alone.lists for item in one.items) == 1, "nothing was seen on the surface it names"
     assert not joined(two, seen, [here], HOUR_S, "nowhere").lists
 
 

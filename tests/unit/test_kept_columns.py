@@ -81,6 +81,28 @@ def test_other_events_another_mapping_and_a_damaged_file_are_read_anew(
     assert len(conversions) == 6 and len(list(kept.iterdir())) == 1
 
 
+def test_a_bit_that_fell_over_is_never_believed(folder: Path, tmp_path: Path) -> None:
+    kept, fresh = tmp_path / "kept", read_folder(folder)
+    read_folder(folder, keep_in=kept)
+    [file] = kept.iterdir()
+    good = file.read_bytes()
+    for place in range(0, len(good), 37):
+        file.write_bytes(good[:place] + bytes([good[place] ^ 4]) + good[place + 1 :])
+        assert same(read_folder(folder, keep_in=kept), fresh), place
+
+
+def test_another_file_of_the_same_size_and_age_is_read(folder: Path, tmp_path: Path) -> None:
+    events = folder / "events.csv"
+    read_folder(folder, keep_in=tmp_path / "kept")
+    before = events.stat()
+    other = folder / "other"
+    other.write_text(EVENTS.replace("u1,b,2000", "u1,c,2000"))
+    os.utime(other, ns=(before.st_atime_ns, before.st_mtime_ns))
+    other.replace(events)
+    found = read_folder(folder, keep_in=tmp_path / "kept").interactions
+    assert "c" in [found.item_ids[item] for item in found.items]
+
+
 def test_a_file_with_bad_rows_is_told_each_time(folder: Path, tmp_path: Path) -> None:
     (folder / "events.csv").write_text(EVENTS + "u3,c,soon,view,,\n")
     for _ in range(2):

@@ -5,7 +5,7 @@ import pytest
 
 from consumers.catalogue import Catalogue
 from consumers.lists.chance_places import Mixer
-from consumers.lists.exploration import Chance, Draws, chance_of
+from consumers.lists.exploration import Draws, chance_of
 from consumers.lists.rules import Pin, RuleBook
 from schemas.messages import RecommendedItem
 from schemas.state import UserState
@@ -42,7 +42,7 @@ def test_where_less_was_drawn_than_was_to_be_no_propensity_is_told() -> None:
         RecommendedItem(item_id=item_id, title="", score=1, reasons=[], sources=[]) for item_id in catalogue.item_ids[:3]
     ]
     seeds = np.array([7], np.uint64)
-    mixer = Mixer(Draws(Chance.of(0.5, 3), np.zeros((1, 0), np.int64), np.array([2]), np.array([30]), seeds))
+    mixer = Mixer(Draws(0.5, np.array([0.2]), np.zeros((1, 0), np.int64), np.array([30]), seeds))
     assert [place.propensity for place in mixer.mixed(0, ranked, [], [])] == [None] * 3
     told = mixer.mixed(0, ranked, ranked[:2], [])
     assert all(place.propensity for place in told)

@@ -239,7 +239,9 @@ def test_events_without_items_are_explained(tmp_path: Path) -> None:
     assert status == 2 and "no event with an item" in output
 
 
-@pytest.mark.parametrize(("content", "sentence"), [("", "holds no event"), ("u1\n", "sequences.txt:1: a user's id")])
+@pytest.mark.parametrize(
+    ("content", "sentence"), [("", "has no event with an item"), ("u1\n", "sequences.txt:1: a user's id")]
+)
 def test_sequences_that_are_none_are_explained(tmp_path: Path, content: str, sentence: str) -> None:
     (tmp_path / "sequences.txt").write_text(content)
     with pytest.raises(ConfigError, match=sentence):
@@ -250,9 +252,10 @@ def test_lines_that_are_no_sequences_are_counted_and_left_out(tmp_path: Path) ->
     (tmp_path / "sequences.txt").write_text("u1 a b\nu2\n\nu1 c\nu3 a\n")
     data = read_folder(tmp_path)
     assert data.bad_rows == 2 and data.interactions.user_ids == ["u1", "u3"] and len(data.interactions) == 3
-    (tmp_path / "item_attributes.json").write_text("[1, 2]")
-    with pytest.raises(ConfigError, match="is not JSON of the form"):
-        read_folder(tmp_path)
+    for wrong in ("[1, 2]", '{"a": "sports"}', '{"a": {"b": 1}}'):
+        (tmp_path / "item_attributes.json").write_text(wrong)
+        with pytest.raises(ConfigError, match="is not JSON of the form"):
+            read_folder(tmp_path)
 
 
 def test_seeds_are_numbers() -> None:

@@ -129,6 +129,15 @@ def test_plain_sequences_become_messages_in_turns(tmp_path: Path) -> None:
         open_dataset(tmp_path)
 
 
+@pytest.mark.parametrize(("name", "content"), [("sequences.txt.gz", "u1 a b\n"), ("events.csv.gz", csv_text(ROWS))])
+def test_an_archive_that_was_changed_inside_is_a_sentence(tmp_path: Path, name: str, content: str) -> None:
+    packed = bytearray(gzip.compress(content.encode() * 200))
+    packed[20:40] = b"\xff" * 20
+    (tmp_path / name).write_bytes(packed)
+    with pytest.raises(ConfigError, match="really what its name says"):
+        list(open_dataset(tmp_path).events())
+
+
 @settings(max_examples=60)
 @given(junk=st.binary(max_size=200))
 def test_no_bytes_in_the_middle_of_a_file_stop_a_replay(tmp_path_factory: pytest.TempPathFactory, junk: bytes) -> None:
