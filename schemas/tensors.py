@@ -9,8 +9,7 @@ DEMOGRAPHICS_DIM = 4
 """DEMOGRAPHICS holds: age / 100 (0 unknown), then one-hot male, female, other."""
 
 NEXT_ITEMS = 160
-"""Items that user_encoder expects next of each user: 40 by each of four of NEXT_SCORES, so perhaps some more than once; where
-people take things again 28 by each, and 48 that the user took last."""
+"""Items that user_encoder expects next of each user: 40 by each of four of NEXT_SCORES, so perhaps some more than once."""
 
 NEXT_SCORES = (
     "log_share", "ease_1.0", "ease_0.9", "ease_0.6", "ease_log_0.9", "cosine_0.9", "cosine_0.6",

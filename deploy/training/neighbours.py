@@ -21,9 +21,7 @@ SCORES = {f"{model}_{fading}": (model, fading) for model, fadings in FADINGS.ite
 """Names of NEXT_SCORES after the network's: an item model, and what an event counts for against one of the basket after it."""
 PROPOSING = ("log_share", "ease_0.9", "cosine_0.6", "following_0.4")
 """Those of NEXT_SCORES whose best items come next, the network's first; the others only say what they make of these."""
-RECENT = 48
-"""Where people take things again, so many of the items that a user took last come next as well: habits are among them, and
-what models say of them must be told even where they say more of others."""
+EACH = NEXT_ITEMS // len(PROPOSING)
 OUT = -1e9
 
 Numbers = npt.NDArray[np.int64]
@@ -93,8 +91,7 @@ class Neighbours(nn.Module):
     ) -> tuple[Tensor, Tensor]:
         """The NEXT_ITEMS of each user by their `numbers` [items], and NEXT_SCORES.
 
-        As many by each of PROPOSING, or those that it says anything for. Without `repeats` none that was met before; with them
-        RECENT of those that were, too.
+        EACH by each of PROPOSING, or as many as it says anything for; without `repeats` none that was met before.
 
         `log_shares` [n, items] are the network's; `own_items` [n, length] count from 1, 0 where there is none.
         """
@@ -102,15 +99,10 @@ class Neighbours(nn.Module):
         proposing = {name: score_by(name) if name in SCORES else log_shares for name in PROPOSING}
         met = log_shares.new_zeros(log_shares.shape[0], log_shares.shape[1] + 1)  # by shape: a length would be a constant
         met = met.scatter(1, own_items, 0.0 if self.repeats else 1.0)[:, 1:]
-        each = (NEXT_ITEMS - RECENT * self.repeats) // len(PROPOSING)
-        most = min(each, log_shares.shape[1])
+        most = min(EACH, log_shares.shape[1])
         best = [(score + met * OUT).topk(most, dim=1) for score in proposing.values()]
         chosen = torch.cat([one.indices for one in best], dim=1)
         meant = torch.cat([best[0].values > OUT / 2, *(one.values > 0 for one in best[1:])], dim=1)
-        if self.repeats:
-            recent = newest_items(own_items * ~torch.isin(types, self.against), RECENT)
-            chosen = torch.cat([chosen, (recent - 1).clamp(min=0)], dim=1)
-            meant = torch.cat([meant, recent > 0], dim=1)
         # one after another: of a large catalogue, scores of all items by all of them would take much memory
         told = [torch.gather(proposing[name] if name in proposing else score_by(name), 1, chosen) for name in NEXT_SCORES]
         found = torch.stack(told, dim=-1)
@@ -134,15 +126,6 @@ def baskets_ago(ages_h: Tensor, there: Tensor) -> Tensor:
     """How many moments with events came after that of each event, [n, length]: events of one moment are a basket."""
     later = ((ages_h[:, :-1] > ages_h[:, 1:]) & there[:, 1:]).float()
     return nn.functional.pad(later.flip(1).cumsum(1).flip(1), (0, 1))
-
-
-def newest_items(own_items: Tensor, most: int) -> Tensor:
-    """Of histories [n, length], oldest first and 0 where there is none, the newest distinct items, [n, most], 0 after them."""
-    items = nn.functional.pad(own_items, (most, 0))
-    again_later = torch.triu(items.unsqueeze(2) == items.unsqueeze(1), diagonal=1).any(dim=2)
-    places = torch.arange(items.shape[1], device=items.device)
-    newest_first = torch.where((items > 0) & ~again_later, places, -1).topk(most, dim=1)
-    return items.gather(1, newest_first.indices) * (newest_first.values >= 0)
 
 
 def neighbours_of(events: Interactions, repeats: bool = False) -> Neighbours:

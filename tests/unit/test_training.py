@@ -24,7 +24,7 @@ from deploy.training.fused_network import FusedNetwork, ServedEncoder, Whitening
 from deploy.training.learning import ENCODER, RANKER, Learner
 from deploy.training.lessons import as_file
 from deploy.training.material import Material, read_material
-from deploy.training.neighbours import KEPT, PROPOSING, RECENT, SCORES, AllOthers, StrongestOthers, baskets_ago, neighbours_of
+from deploy.training.neighbours import KEPT, PROPOSING, SCORES, AllOthers, StrongestOthers, baskets_ago, neighbours_of
 from deploy.training.replayed import Replayed
 from deploy.training.run import newest_windows
 from deploy.training.served_lists import ServedLists
@@ -80,24 +80,6 @@ def test_what_comes_next_is_of_the_users_group_and_never_what_they_met(encoder: 
     assert groups_of(by_network[:5]).count(2) >= 4
     assert [best[0] for best in by_items] == [item_number("2-6")] * (len(PROPOSING) - 1)
     assert not {item_number(name) for name in history} & set(numbers.tolist())
-
-
-def test_where_people_take_things_again_what_they_took_last_is_told_of_too(world: Material, split: Split) -> None:
-    again = neighbours_of(split.train, repeats=True)
-    own = torch.tensor([[0, 0, 5, 9, 5, 7], [0, 0, 0, 0, 0, 0]])
-    types = torch.where(own > 0, 1, 0)
-    types[0, 5] = int(again.against[0])  # it was sent back
-    log_shares, ages = torch.randn(2, len(split.train.item_ids)).log_softmax(dim=1), torch.arange(6, 0, -1.0).repeat(2, 1)
-    numbers = torch.arange(len(split.train.item_ids)) + 1000
-    chosen, scores = again.expected(log_shares, own, types, ages, numbers)
-    assert chosen.shape == (2, NEXT_ITEMS) and scores.shape == (2, NEXT_ITEMS, len(NEXT_SCORES))
-    assert chosen[0, -RECENT:].tolist() == [1000 + 4, 1000 + 8, *[0] * (RECENT - 2)]
-    assert not chosen[1, -RECENT:].any()
-    each = (NEXT_ITEMS - RECENT) // len(PROPOSING)
-    assert chosen[0, :each].tolist() == (log_shares[0].topk(each).indices + 1000).tolist()
-    score_by = again.scorer(own, types, ages)
-    for place, name in enumerate(NEXT_SCORES[1:], start=1):
-        torch.testing.assert_close(scores[0, -RECENT, place], score_by(name)[0, 4])
 
 
 @pytest.mark.parametrize("events", [3, QUICK.shape.length + 7])
