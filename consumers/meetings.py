@@ -114,8 +114,8 @@ def returning(known: Takings, states: Sequence[UserState], catalogue: Catalogue)
     known = known.part(np.lexsort((known.rows, known.users)))  # stable: takings of one item stay in their order
     first = np.ones(len(known.users), np.bool_)
     first[1:] = (np.diff(known.users) != 0) | (np.diff(known.rows) != 0)
-    milli = np.bincount(np.cumsum(first) - 1, np.round(1000 * known.weights)) if len(first) else known.weights
-    known_milli = milli[np.cumsum(first) - 1]
+    of_item = np.cumsum(first) - 1
+    known_milli = np.bincount(of_item, np.round(1000 * known.weights))[of_item]
     taken_at = np.flatnonzero(known.weights > 0)
     taken, known_milli = known.part(taken_at), known_milli[taken_at]
     before = np.zeros(len(taken_at), np.bool_)

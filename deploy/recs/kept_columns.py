@@ -15,7 +15,7 @@ from schemas.errors import PortraitError
 from schemas.messages import EVENT_TYPES
 from schemas.settings import Settings
 
-FORM = 2
+FORM = 1
 """Counts up when what is kept changes."""
 ABOUT = b"portrait"
 IDS = ("users", "items", "sessions")

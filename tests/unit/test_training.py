@@ -19,6 +19,7 @@ from deploy.recs.measures import gains
 from deploy.recs.ours.evidence import Candidates
 from deploy.recs.ours.network_training import FittedNetwork
 from deploy.recs.ours.ranker import Lesson, train_ranker
+from deploy.recs.recorded import from_dataset
 from deploy.recs.split import Split
 from deploy.training.fused_network import FusedNetwork, ServedEncoder, Whitening
 from deploy.training.learning import ENCODER, RANKER, Learner
@@ -30,6 +31,7 @@ from deploy.training.run import newest_windows
 from deploy.training.served_lists import ServedLists
 from deploy.training.served_tensors import newest_last
 from deploy.training.topics_folder import Hidden
+from producers.dataset import open_dataset
 from schemas.errors import ConfigError
 from schemas.messages import EVENT_TYPES, UserAttributes
 from schemas.settings import RuntimeSettings, Settings
@@ -362,6 +364,18 @@ def test_a_version_that_is_not_there_is_refused(project: Settings) -> None:
     (EncoderVersions.of(project).folder / "active").write_text("newest")
     with pytest.raises(ConfigError, match="portrait models activate"):
         _ = EncoderVersions.of(project).active
+
+
+def test_plain_sequences_are_material_cut_by_leaving_one_out(tmp_path: Path) -> None:
+    lines = [f"u{user} " + " ".join(f"i{(user + step) % 24}" for step in range(6)) for user in range(30)]
+    (tmp_path / "sequences.txt").write_text("\n".join(lines))
+    (tmp_path / "item_attributes.json").write_text(json.dumps({f"i{item}": [f"group{item % 3}"] for item in range(24)}))
+    made = read_material(from_dataset(open_dataset(tmp_path)), encode)
+    assert made.item_vectors.any(axis=1).all() and {len(own) for own in made.tags_of} == {1}
+    protocol, windows = newest_windows(made, repeats=False)
+    assert protocol == "leave-one-out" and [len(window.users) for window in windows] == [30, 30]
+    replayed = Replayed(windows[0].train, made, Settings(), encode)
+    assert (replayed.rows >= 0).all() and {len(state.events) for state in replayed.states} == {5}
 
 
 def test_where_too_little_was_done_for_two_windows_one_teaches() -> None:
